@@ -1,0 +1,117 @@
+"""Judgments and scorecards: what a judge said of each criterion, or why there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kardia.rubric.models import Level
+
+__all__ = ["Judgment", "Scorecard", "Status", "CardStatus"]
+
+Status = Literal["scored", "unscored", "abstained", "not_applicable"]
+CardStatus = Literal["scored", "partial", "unscored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """The answer for one criterion: a level and its value — or a reason why there is none.
+
+    Attributes:
+        criterion: its full id.
+        status: `scored` (there is a level), `unscored` (one was wanted and could not be had), `abstained` (the judge knows that
+            it cannot judge this), `not_applicable` (the rubric says so).
+        level: as written in the scale; None unless scored.
+        value: in [0, 1], 1 is good; None unless scored. With probabilities it is their expectation.
+        reason: the judge's words; None for judges without words.
+        evidence: passages that the judge quoted and that do stand in the judged text.
+        probabilities: level → probability, where the judge gives them.
+        samples: the levels of the single samples, where more than one was asked for.
+        error: why there is no level, with what the judge said; None when scored.
+    """
+
+    criterion: str
+    status: Status
+    level: Level | None = None
+    value: float | None = None
+    reason: str | None = None
+    evidence: tuple[str, ...] = ()
+    probabilities: Mapping[Level, float] | None = None
+    samples: tuple[Level | None, ...] | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.status == "scored") != (self.level is not None and self.value is not None):
+            raise ValueError(f"a judgment has a level and a value exactly when it is scored: {self!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The judgment as it stands in a scorecard."""
+        probabilities = self.probabilities
+        return {
+            "status": self.status,
+            "level": self.level,
+            "value": _rounded(self.value),
+            "reason": self.reason,
+            "evidence": list(self.evidence),
+            "probabilities": None
+            if probabilities is None
+            else {str(level): _rounded(share) for level, share in probabilities.items()},
+            "samples": None if self.samples is None else list(self.samples),
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """All judgments of one target by one rubric, and the number they make.
+
+    Attributes:
+        id: the conversation's id.
+        target: `kind`, `message` (its index) and `text` (None with `--no-text`).
+        group: the row's group, where it has one.
+        metadata: the row's metadata (None with `--no-text`).
+        rubric: `name@version`.
+        judge: the profile's name.
+        status: `scored` all applicable criteria are scored; `partial` some are not, but there is a score; `unscored` there is none.
+        score: in [0, 1], or None.
+        vetoed_by: ids of the requirements that failed.
+        criteria: id → judgment, in the rubric's order.
+        usage: requests, tokens and cost.
+        provenance: where the number comes from. No clock.
+    """
+
+    id: str
+    target: Mapping[str, Any]
+    group: str | int | None
+    metadata: Mapping[str, Any] | None
+    rubric: str
+    judge: str
+    status: CardStatus
+    score: float | None
+    vetoed_by: tuple[str, ...]
+    criteria: Mapping[str, Judgment]
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The scorecard as one JSON object, keys in the documented order."""
+        return {
+            "id": self.id,
+            "target": dict(self.target),
+            "group": self.group,
+            "metadata": None if self.metadata is None else dict(self.metadata),
+            "rubric": self.rubric,
+            "judge": self.judge,
+            "status": self.status,
+            "score": _rounded(self.score),
+            "vetoed_by": list(self.vetoed_by),
+            "criteria": {key: judgment.to_json() for key, judgment in self.criteria.items()},
+            "usage": dict(self.usage),
+            "provenance": dict(self.provenance),
+        }
+
+
+def _rounded(number: float | None) -> float | None:
+    """Six decimals: more would be noise of the machine, and equal runs must be equal bytes."""
+    return None if number is None else round(number, 6)
