@@ -1,0 +1,108 @@
+"""kardia: rubric-as-judge reward modelling.
+
+A rubric says what a good reply is, a judge scores a conversation against each of its criteria, and the scores become a number.
+
+    rubric = kardia.load_rubric("supportiveness@1")
+    judge = kardia.load_judge("embedded")
+    card = kardia.score(conversation, rubric, judge)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from kardia.version import __version__
+
+if TYPE_CHECKING:
+    from kardia.comparing import GroupJudgment, PairJudgment, judge_group, judge_pair
+    from kardia.conversation import Conversation, Message
+    from kardia.errors import InputError, JudgeError, JudgeUnreachable, KardiaError
+    from kardia.judge import Judge, JudgeProfile, load_judge
+    from kardia.judge.backends.fake import FakeJudge
+    from kardia.judge.protocol import Known, Opinion, Request, Said, Usage
+    from kardia.judgment import Judgment, Scorecard
+    from kardia.reading import read_conversations
+    from kardia.rubric.loading import load_rubric
+    from kardia.rubric.models import Criterion
+    from kardia.rubric.rubric import Rubric
+    from kardia.scoring import ascore, ascore_many, score, score_many
+
+__all__ = [
+    "Conversation",
+    "Criterion",
+    "FakeJudge",
+    "GroupJudgment",
+    "InputError",
+    "Judge",
+    "JudgeError",
+    "JudgeProfile",
+    "JudgeUnreachable",
+    "Judgment",
+    "KardiaError",
+    "Known",
+    "Message",
+    "Opinion",
+    "PairJudgment",
+    "Request",
+    "Rubric",
+    "Said",
+    "Scorecard",
+    "Usage",
+    "__version__",
+    "ascore",
+    "ascore_many",
+    "judge_group",
+    "judge_pair",
+    "load_judge",
+    "load_rubric",
+    "read_conversations",
+    "score",
+    "score_many",
+]
+
+# Names are imported when they are first used, so that `import kardia` and `kardia --help` stay quick.
+_HOMES = {
+    "Conversation": "kardia.conversation",
+    "Criterion": "kardia.rubric.models",
+    "FakeJudge": "kardia.judge.backends.fake",
+    "GroupJudgment": "kardia.comparing",
+    "InputError": "kardia.errors",
+    "Judge": "kardia.judge.protocol",
+    "JudgeError": "kardia.errors",
+    "JudgeProfile": "kardia.judge.profile",
+    "JudgeUnreachable": "kardia.errors",
+    "Judgment": "kardia.judgment",
+    "KardiaError": "kardia.errors",
+    "Known": "kardia.judge.protocol",
+    "Message": "kardia.conversation",
+    "Opinion": "kardia.judge.protocol",
+    "PairJudgment": "kardia.comparing",
+    "Request": "kardia.judge.protocol",
+    "Rubric": "kardia.rubric.rubric",
+    "Said": "kardia.judge.protocol",
+    "Scorecard": "kardia.judgment",
+    "Usage": "kardia.judge.protocol",
+    "ascore": "kardia.scoring",
+    "ascore_many": "kardia.scoring",
+    "judge_group": "kardia.comparing",
+    "judge_pair": "kardia.comparing",
+    "load_judge": "kardia.judge",
+    "load_rubric": "kardia.rubric.loading",
+    "read_conversations": "kardia.reading",
+    "score": "kardia.scoring",
+    "score_many": "kardia.scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'kardia' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,6 +11,7 @@ KardiaError                    the root; `exit_code` is the command line's answe
 ├── MissingExtra        (2)    an optional dependency is not installed
 └── JudgeError          (3)    the judge
     ├── JudgeUnreachable       nobody answers, or the answer is a refusal to serve us at all
+    ├── TransientError         one try failed and another may succeed: overload, time-out, a lost connection
     └── AnswerError            one request failed for good: becomes an unscored judgment, never a number
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "ProfileError",
     "RubricError",
     "TemplateError",
+    "TransientError",
     "YamlError",
 ]
 
@@ -117,6 +119,21 @@ class JudgeError(KardiaError):
 
 class JudgeUnreachable(JudgeError):
     """The judge cannot be reached, or refuses to serve: asking on would be in vain."""
+
+
+class TransientError(JudgeError):
+    """One try failed, and another may succeed.
+
+    Args:
+        message: what happened.
+        retry_after: seconds that the endpoint asked to wait, where it did.
+        down: whether nobody answered at all (refused, unresolved, reset), as opposed to an answer that says "not now".
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, down: bool = False) -> None:
+        self.retry_after = retry_after
+        self.down = down
+        super().__init__(message)
 
 
 class AnswerError(JudgeError):

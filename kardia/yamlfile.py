@@ -172,15 +172,15 @@ class _Builder:
             key = self.scalar(key_node, None, key_line)
             if key is None or isinstance(key, (bool, float)):
                 key = key_node.value
+            here = (*path, key)
             if key in result:
-                first = self.key_lines[(*path, key)]
+                first = self.key_lines[here]
                 raise YamlError(
                     f"the key {key!r} stands here a second time (first in line {first})",
                     file=self.file,
                     line=key_line,
-                    key=".".join(str(part) for part in (*path, key)),
+                    key=".".join(str(part) for part in here),
                 )
-            here = (*path, key)
             self.key_lines[here] = key_line
             result[key] = self.build(value_node, here, depth + 1)
         return result

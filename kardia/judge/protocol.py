@@ -41,6 +41,7 @@ class Request:
         messages: the rendered prompt; empty where the judge reads no words (`Judge.reads_prompts` is false).
         schema: the JSON Schema that the answer must obey; None in `logprob` mode.
         labels: in `logprob` mode, what the judge writes for each level: label → level.
+        candidates: in `pairwise` and `groupwise` mode, the replies that are compared, in the order shown.
     """
 
     conversation: Conversation
@@ -52,6 +53,7 @@ class Request:
     messages: tuple[ChatMessage, ...] = ()
     schema: Mapping[str, Any] | None = None
     labels: Mapping[str, Level] | None = None
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class BinaryScale(_Model):
         return ("no", "yes")
 
     def describe(self, level: Level) -> str | None:
-        return self.levels.get(level) if level in ("no", "yes") else None  # type: ignore[call-overload, no-any-return]
+        return self.levels.get(level) if level in ("no", "yes") else None  # type: ignore[call-overload]
 
 
 class ChoiceOption(_Model):
@@ -102,6 +102,7 @@ class ChoiceOption(_Model):
     value: Fraction
     """What the option is worth, in [0, 1]; 1 is good."""
     description: Text | None = None
+    """What a reply of this option looks like."""
 
 
 class ChoiceScale(_Model):
@@ -109,6 +110,7 @@ class ChoiceScale(_Model):
 
     type: Literal["choice"]
     options: dict[Text, Fraction | ChoiceOption] = Field(min_length=2)
+    """Option → its value in [0, 1], or its value and a description."""
 
     @field_validator("options")
     @classmethod
@@ -165,11 +167,13 @@ class Criterion(_Model):
     guidance: Text | None = None
     """How borderline cases are decided; the judge reads it."""
     scale: Scale
+    """`ordinal` (the default type), `binary` or `choice`."""
     weight: Weight = 1.0
     """Its share in the aggregate, relative to the other items."""
     good: Literal["high", "low", "yes", "no"] | None = None
     """Which end is good. Default: `high` on an ordinal scale, `yes` on a binary one."""
     required: Required | None = None
+    """A veto."""
     reads: Id | None = None
     """What is judged: `reply`, `conversation`, `thinking`, or a named span such as `emotion`. Default: the target."""
     only_if: dict[StrictStr, list[MetadataValue]] | None = None
@@ -252,6 +256,7 @@ class Include(_Model):
     as_: Id | None = Field(default=None, alias="as")
     """Prefix of its criteria's ids; default: its name."""
     weight: Weight = 1.0
+    """Its share in the aggregate, relative to the other items."""
 
 
 class Band(_Model):
@@ -305,12 +310,15 @@ class Aggregate(_Model):
     """How the judgments become one number."""
 
     method: Literal["weighted_mean", "product", "minimum"] = "weighted_mean"
+    """How the weighted values of the items are put together."""
     unscored: Literal["whole", "renormalise"] = "whole"
     """`whole`: a card with an unscored or abstained criterion has no score; `renormalise`: the rest is averaged."""
     saturation: dict[StrictStr, Saturation] = Field(default_factory=dict)
     """Item → where its returns diminish."""
     interactions: list[Interaction] = Field(default_factory=list)
+    """Bonuses and penalties for two items together."""
     shaping: Shaping | None = None
+    """A monotone map of the score, applied last."""
 
 
 class ExampleMessage(_Model):
@@ -326,19 +334,24 @@ class Example(_Model):
     context: StrictStr | list[ExampleMessage] = ""
     """What came before the reply: one message of the person, or a list of messages."""
     reply: StrictStr
+    """The reply that shows the levels."""
     levels: dict[StrictStr, StrictInt | StrictStr] = Field(min_length=1)
     """Criterion id → the level this reply shows."""
     why: Text | None = None
+    """Why it shows these levels, in a sentence or two."""
     metadata: dict[StrictStr, Any] = Field(default_factory=dict)
+    """What the row would carry: profile, situation, emotion, ..."""
 
 
 class RubricFile(_Model):
     """A rubric as its author writes it."""
 
     name: Name
+    """The rubric's name: that of its folder."""
     version: Annotated[StrictStr, Field(pattern=_SEMVER)]
     """Semantic version; `1.1.0-draft.1` is a draft."""
     title: Text
+    """What it is called in lists and reports."""
     description: Text | None = None
     """What the rubric is about; the judge reads it."""
     target: Literal["reply", "conversation"] = "reply"
@@ -346,6 +359,10 @@ class RubricFile(_Model):
     metadata: dict[StrictStr, StrictStr | None] = Field(default_factory=dict)
     """Row metadata that the judge is shown as background: name → what it is."""
     include: list[Include] = Field(default_factory=list)
+    """Other rubrics, each aggregated by its own rule and counted as one weighted item."""
     criteria: list[Criterion] = Field(default_factory=list)
+    """What the judge is asked, one thing each."""
     aggregate: Aggregate = Field(default_factory=Aggregate)
+    """How the judgments become one number."""
     examples: list[Example] = Field(default_factory=list)
+    """Replies with the levels they show; one example can show levels of several criteria."""

@@ -1,0 +1,40 @@
+# The two that a newcomer needs: `make demo` and `make test`. Both set up .venv first, by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test lint types check coverage servers lock bench-epitome clean
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "kardia needs Python 3.10 or newer: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,offline,litellm,parquet,datasets,dev]'
+	touch $@
+
+setup: $(SETUP) ## set up .venv
+
+demo: $(SETUP) ## score the example conversations with the embedded judge
+	$(BIN)/kardia score examples/conversations.jsonl --rubric emotional-support -o out.jsonl
+	@echo "The scorecards are in out.jsonl"
+
+test: $(SETUP) lint types ## run every check and test
+	$(BIN)/python -m pytest
+
+lint: $(SETUP) ## ruff
+	$(BIN)/ruff check kardia tests benchmarks
+	$(BIN)/ruff format --check kardia tests benchmarks
+
+types: $(SETUP) ## mypy, strict
+	$(BIN)/mypy
+
+coverage: $(SETUP) ## branch coverage of the pure modules
+	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage out.jsonl

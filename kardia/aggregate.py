@@ -1,0 +1,238 @@
+"""Judgments → one number in [0, 1], as the rubric declares it. Small pure functions.
+
+For one rubric: each item's value, saturated; combined by the method; interactions added; clipped to [0, 1]; shaped. An included
+rubric is one item, with the score that its own rule gives. Then the requirements of the whole tree: where one failed, the score
+is its `else_score` (the lowest, of several) whatever the rest says. What is unscored or abstained is never a number.
+
+Veto, saturation, pairwise interaction and shaping are the mechanisms of Rubicon (arXiv 2508.12790), which publishes no equations:
+the formulas are kardia's own. The weighted mean is the explicit aggregation of Rubrics as Rewards (arXiv 2507.17746).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kardia.judgment import CardStatus, Judgment
+from kardia.rubric.models import Aggregate, Band, Criterion, Interaction, Saturation, Shaping
+from kardia.rubric.rubric import Group, Rubric
+
+__all__ = [
+    "Outcome",
+    "aggregate",
+    "apply_conditions",
+    "interact",
+    "minimum",
+    "product",
+    "saturate",
+    "shape",
+    "weighted_mean",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rubric makes of its judgments.
+
+    Attributes:
+        score: in [0, 1], or None.
+        status: `scored`, `partial` or `unscored`, as on the scorecard.
+        vetoed_by: ids of the requirements that failed, in the rubric's order.
+        parts: path of each included rubric → its own score, or None.
+        why: why there is no score; None where there is one.
+    """
+
+    score: float | None
+    status: CardStatus
+    vetoed_by: tuple[str, ...] = ()
+    parts: Mapping[str, float | None] | None = None
+    why: str | None = None
+
+
+def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Σ w·v / Σ w. Values in [0, 1], weights ≥ 0 and not all 0."""
+    return _clip(math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights))
+
+
+def product(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Π v^w: every item must hold; a weight above 1 sharpens one, a weight below 1 softens it."""
+    # sorted, so that the order of the criteria does not show in the last bits
+    factors = sorted(v**w for w, v in zip(weights, values, strict=True) if w > 0)
+    return _clip(math.prod(factors))
+
+
+def minimum(values: Sequence[float], weights: Sequence[float]) -> float:
+    """The lowest value among those with a weight above 0."""
+    return _clip(min(v for w, v in zip(weights, values, strict=True) if w > 0))
+
+
+_METHODS = {"weighted_mean": weighted_mean, "product": product, "minimum": minimum}
+
+
+def saturate(value: float, rule: Saturation) -> float:
+    """Diminishing returns past `above`: g(v) / g(1) with g(v) = v up to `above`, then above + slope·(v − above).
+
+    Maps [0, 1] onto [0, 1], never falling.
+    """
+
+    def bent(v: float) -> float:
+        return v if v <= rule.above else rule.above + rule.slope * (v - rule.above)
+
+    top = bent(1.0)
+    return _clip(bent(value) / top) if top > 0 else value  # above 0 with slope 0: nothing is left to bend
+
+
+def interact(values: Mapping[str, float], rules: Sequence[Interaction]) -> float:
+    """The sum of the bonuses and penalties whose two items both lie in their bands; items without a value never do."""
+    return math.fsum(
+        rule.add
+        for rule in rules
+        if all(key in values and _inside(values[key], band) for key, band in rule.when.items())
+    )
+
+
+def _inside(value: float, band: Band) -> bool:
+    low = 0.0 if band.at_least is None else band.at_least
+    high = 1.0 if band.at_most is None else band.at_most
+    return low - 1e-12 <= value <= high + 1e-12
+
+
+def shape(score: float, rule: Shaping | None) -> float:
+    """A monotone map of [0, 1] into [0, 1]: a power, or straight lines through points."""
+    if rule is None:
+        return score
+    if rule.power is not None:
+        return _clip(score**rule.power)
+    points = rule.points or []
+    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        if score <= x1:
+            return _clip(y0 + (y1 - y0) * (score - x0) / (x1 - x0))
+    return _clip(points[-1][1])
+
+
+def apply_conditions(rubric: Rubric, judgments: Mapping[str, Judgment]) -> dict[str, Judgment]:
+    """Masks what `only_if_levels` rules out, after judging.
+
+    A criterion applies where any of its alternatives holds; an alternative holds where each named criterion is scored at one of
+    the named levels. Where that hangs on a criterion that is unscored or abstained, so is this one.
+    """
+    settled: dict[str, Judgment] = {}
+
+    def settle(criterion: Criterion) -> Judgment:
+        known = settled.get(criterion.id)
+        if known is not None:
+            return known
+        own = judgments[criterion.id]
+        if criterion.conditions and own.status != "not_applicable":
+            own = _masked(criterion, own, {key: settle(rubric.by_id[key]) for key in _named(criterion)})
+        settled[criterion.id] = own
+        return own
+
+    return {criterion.id: settle(criterion) for criterion in rubric.criteria}
+
+
+def _named(criterion: Criterion) -> set[str]:
+    return {key for condition in criterion.conditions for key in condition}
+
+
+def _masked(criterion: Criterion, own: Judgment, parents: Mapping[str, Judgment]) -> Judgment:
+    blocked: Judgment | None = None
+    for condition in criterion.conditions:
+        open_ = [parents[key] for key in condition if parents[key].status in ("unscored", "abstained")]
+        closed = [key for key, levels in condition.items() if not _at(parents[key], levels)]
+        if not closed:
+            return own
+        if open_ and {parent.criterion for parent in open_} == set(closed):
+            blocked = open_[0]  # only what nobody knows keeps this alternative from holding
+    if blocked is not None:
+        why = f"applies only at certain levels of {blocked.criterion}, which is {blocked.status}"
+        return Judgment(criterion.id, "unscored", error=why)
+    return Judgment(criterion.id, "not_applicable", error=f"not at these levels of {', '.join(sorted(_named(criterion)))}")
+
+
+def _at(parent: Judgment, levels: Sequence[object]) -> bool:
+    if parent.status == "not_applicable":
+        # `not relevant` is a judge's answer that a branch may ask for; a masked criterion has none
+        return parent.reason is not None and "not relevant" in levels
+    return parent.status == "scored" and parent.level in levels
+
+
+def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
+    """What the rubric makes of one judgment for each of its criteria (conditions already applied).
+
+    Raises:
+        KeyError: where a criterion has no judgment at all.
+    """
+    missing = [j.criterion for j in judgments.values() if j.status in ("unscored", "abstained")]
+    failed: list[str] = []
+    floors: list[float] = []
+    open_needs: list[str] = []
+    for criterion in rubric.criteria:
+        judgment = judgments[criterion.id]
+        if criterion.required is None or judgment.status == "not_applicable":
+            continue
+        if judgment.level is None:
+            open_needs.append(criterion.id)
+        elif not criterion.holds(judgment.level):
+            failed.append(criterion.id)
+            floors.append(criterion.required.else_score)
+    parts: dict[str, float | None] = {}
+    score, why = _score(rubric.root, judgments, parts)
+    if failed:
+        return Outcome(min(floors), "partial" if missing else "scored", tuple(failed), parts)
+    if open_needs:
+        return Outcome(None, "unscored", (), parts, f"the requirement {open_needs[0]} is not scored")
+    if score is None:
+        return Outcome(None, "unscored", (), parts, why)
+    return Outcome(score, "partial" if missing else "scored", (), parts)
+
+
+def _score(
+    group: Group, judgments: Mapping[str, Judgment], parts: dict[str, float | None]
+) -> tuple[float | None, str | None]:
+    """One rubric's own score, requirements of its own included; or why there is none ("" where nothing applies)."""
+    values: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    gaps: list[str] = []
+    floors: list[float] = []
+    for criterion in group.criteria:
+        judgment = judgments[criterion.id]
+        if judgment.status == "not_applicable":
+            continue
+        if judgment.value is None or judgment.level is None:
+            gaps.append(criterion.id)
+            continue
+        values[group.local(criterion.id)] = judgment.value
+        weights[group.local(criterion.id)] = criterion.weight
+        if criterion.required is not None and not criterion.holds(judgment.level):
+            floors.append(criterion.required.else_score)
+    for as_, weight, inner, counts in group.parts:
+        score, why = _score(inner, judgments, parts)
+        parts[inner.path] = score
+        if score is None:
+            if why and counts:
+                gaps.append(inner.path)
+            continue
+        values[as_] = score
+        weights[as_] = weight if counts else 0.0
+    if floors:
+        return min(floors), None
+    if gaps and group.aggregate.unscored == "whole":
+        return None, f"{gaps[0]} is not scored"
+    keys = [key for key in values if weights[key] > 0]
+    if not keys:
+        return None, f"{gaps[0]} is not scored" if gaps else ""
+    return _combine(group.aggregate, values, weights, keys), None
+
+
+def _combine(
+    rule: Aggregate, values: Mapping[str, float], weights: Mapping[str, float], keys: Sequence[str]
+) -> float:
+    bent = {key: saturate(v, rule.saturation[key]) if key in rule.saturation else v for key, v in values.items()}
+    combined = _METHODS[rule.method]([bent[key] for key in keys], [weights[key] for key in keys])
+    return shape(_clip(combined + interact(values, rule.interactions)), rule.shaping)
+
+
+def _clip(number: float) -> float:
+    return min(max(number, 0.0), 1.0)

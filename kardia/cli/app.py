@@ -1,0 +1,41 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kardia.cli import judge, rubric, score
+from kardia.version import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="kardia",
+    help="Score conversations by versioned rubrics, with a judge of your choice.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl",
+)
+app.command("score")(score.score)
+app.add_typer(rubric.app, name="rubric")
+app.add_typer(judge.app, name="judge")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kardia {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Score conversations by versioned rubrics, with a judge of your choice."""

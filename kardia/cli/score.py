@@ -1,0 +1,193 @@
+"""`kardia score`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from kardia.summary import Row, Summary
+
+__all__ = ["score"]
+
+
+class Format(str, Enum):
+    """How scorecards are written."""
+
+    jsonl = "jsonl"
+    parquet = "parquet"
+
+
+def score(
+    file: Annotated[str, typer.Argument(help="JSONL, JSON, CSV or Parquet; - for stdin; or the name of a data set.")],
+    rubric: Annotated[list[str], typer.Option("--rubric", "-r", help="Name, name@version, or path. Repeatable.")],
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", "-j", help="Profile name or path. Default: $KARDIA_JUDGE, else embedded."),
+    ] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", help="File. Default: stdout.")] = None,
+    format: Annotated[Format, typer.Option("--format", help="How the scorecards are written.")] = Format.jsonl,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="List bad rows in <out>.rejected.jsonl instead of stopping.")
+    ] = False,
+    map_: Annotated[
+        str | None, typer.Option("--map", help="Which columns hold what: reply=answer,context=question.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be asked, of whom, and stop.")
+    ] = False,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Leave texts and metadata out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Abstentions count as unscored in the exit code.")] = False,
+) -> None:
+    """Score conversations against one or more rubrics.
+
+    One scorecard a conversation and rubric, in the order of the input. Exit code 0: all scored; 1: something is unscored;
+    2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached (what was scored is kept).
+
+    Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl
+    """
+    from kardia.run import Run
+
+    run = Run.prepare(
+        file,
+        rubric,
+        judge,
+        overrides=set_ or [],
+        mapping=map_,
+        limit=limit,
+        skip_bad=skip_bad,
+        text=not no_text,
+    )
+    if dry_run:
+        _announce(run)
+        return
+    summary = _score(run, output, format.value, file)
+    _print_summary(summary, run)
+    if summary.unscored or (strict and summary.abstained):
+        raise typer.Exit(1)
+
+
+def _announce(run: Any) -> None:
+    from kardia.cli.terminal import note
+
+    estimate = run.estimate()
+    note(
+        f"{estimate.conversations:,} conversations, {estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in "
+        f"and at most {estimate.output_tokens:,} out"
+        + (f", at most {estimate.cost:,.4f} by the profile's prices" if estimate.cost is not None else "")
+    )
+    note(f"judge {run.profile.name} ({run.profile.backend}); the texts would go to {run.profile.destination}")
+    note("nothing was sent")
+
+
+def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
+    import signal
+
+    from kardia.cli.terminal import note
+    from kardia.output import open_output
+    from kardia.summary import Summary
+
+    summary = Summary()
+    sink = open_output(output, form, source)
+    done = False
+    try:
+        run.write_rejected(output)
+        with _progress(run.total) as advance:
+            for card in run.cards():
+                sink.write(card)
+                summary.add(card)
+                advance(summary)
+        sink.finish()
+        done = True
+    finally:
+        run.source.close()
+        if not done:
+            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cost what is there
+            kept = sink.abandon()
+            signal.signal(signal.SIGINT, previous)
+            if kept is not None:
+                note(f"{summary.total:,} finished scorecards are kept in {kept}")
+    return summary
+
+
+def _progress(total: int | None) -> Any:
+    """A bar on stderr with rate, unscored, tokens and cost; nothing where stderr is no terminal."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def silent() -> Any:
+        yield lambda summary: None
+
+    @contextmanager
+    def shown() -> Any:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("scoring"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[spent]}"),
+        )
+        from kardia.cli.terminal import stderr
+
+        with Progress(*columns, console=stderr(), transient=True) as progress:
+            task = progress.add_task("scoring", total=total, rate="", spent="")
+
+            def advance(summary: Summary) -> None:
+                speed = progress.tasks[0].speed
+                spent = f"unscored {summary.unscored}"
+                if summary.input_tokens:
+                    spent += f"  tokens {summary.input_tokens + summary.output_tokens:,}"
+                if summary.cost is not None:
+                    spent += f"  cost {summary.cost:.4f}"
+                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "", spent=spent)
+
+            yield advance
+
+    import sys
+
+    return shown() if sys.stderr.isatty() else silent()
+
+
+def _print_summary(summary: Summary, run: Any) -> None:
+    from kardia.cli.terminal import note, number, stderr, table
+
+    console = stderr()
+    for rubric, whole in summary.cards.items():
+        rows = summary.criteria[rubric]
+        # columns that hold nothing but noughts are left out, so that the table fits a terminal
+        shown = [
+            name
+            for name in ("unscored", "abstained", "not_applicable", "vetoes")
+            if name == "unscored" or any(getattr(row, name) for row in (*rows.values(), whole))
+        ]
+        columns = ("scored", "mean", "spread", *(name.replace("not_applicable", "n/a") for name in shown))
+        made = table(f"{rubric} · judge {run.profile.name}", ("criterion", *columns), columns)
+
+        def add(label: str, row: Row, made: Any = made, shown: list[str] = shown) -> None:
+            mean = number(row.mean if row.scored else None)
+            rest = [f"{getattr(row, name):,}" for name in shown]
+            made.add_row(label, f"{row.scored:,}", mean, number(row.spread), *rest)
+
+        for key, row in rows.items():
+            add(key, row)
+        made.add_section()
+        add("score" + (f" ({whole.partial:,} partial)" if whole.partial else ""), whole)
+        console.print(made)
+    if summary.first_error:
+        note(f"the first unscored one: {' '.join(summary.first_error.split())[:400]}")
+    if summary.input_tokens or summary.output_tokens:
+        cost = "" if summary.cost is None else f", cost {summary.cost:.4f}"
+        note(
+            f"{summary.requests:,} requests, {summary.input_tokens:,} tokens in, {summary.output_tokens:,} out{cost}"
+        )
+    if run.bad:
+        note(f"{run.bad:,} bad rows were left out" + (f"; they are listed in {run.rejected}" if run.rejected else ""))

@@ -1,0 +1,107 @@
+"""Plans → judgments: bounded, on one event loop, in the order of the input.
+
+The seam between what is pure and what waits: `judged` is handed plans, lazily, and yields each with a judgment for every
+criterion. At most `window` requests are under way or waiting for a slower one before them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from kardia.answer import combine_samples
+from kardia.engine.ask import Asked, Health, ask
+from kardia.judge.protocol import Judge, Request, Usage
+from kardia.judgment import Judgment
+from kardia.plan import Plan
+
+__all__ = ["Judged", "judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A plan with its judgments: criterion id → judgment, in the rubric's order."""
+
+    plan: Plan
+    judgments: dict[str, Judgment]
+    usage: Usage
+
+
+@dataclass
+class _Open:
+    """A plan whose answers are still coming."""
+
+    plan: Plan
+    left: int
+    samples: dict[str, list[Judgment]] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, asked: Asked) -> None:
+        self.left -= 1
+        self.usage += asked.usage
+        for judgment in asked.judgments:
+            self.samples.setdefault(judgment.criterion, []).append(judgment)
+
+    def close(self) -> Judged:
+        judgments: dict[str, Judgment] = {}
+        for criterion in self.plan.rubric.criteria:
+            settled = self.plan.settled.get(criterion.id)
+            judgments[criterion.id] = settled or combine_samples(criterion, self.samples[criterion.id])
+        return Judged(self.plan, judgments, self.usage)
+
+
+async def judged(plans: Iterable[Plan], judge: Judge) -> AsyncIterator[Judged]:
+    """Asks the judge for every plan's requests and yields the plans in order, each as soon as all before it are done.
+
+    Raises:
+        JudgeUnreachable: where asking on would be in vain; what was yielded before stands.
+    """
+    opened: deque[_Open] = deque()
+
+    def requests() -> Iterator[Request | None]:
+        for plan in plans:
+            opened.append(_Open(plan, len(plan.requests) or 1))
+            if plan.requests:
+                yield from plan.requests
+            else:
+                yield None  # nothing to ask, but it keeps its place
+
+    async for asked in _answers(requests(), judge):
+        head = opened[0]
+        if asked is None:
+            head.left = 0
+        else:
+            head.add(asked)
+        if head.left == 0:
+            yield opened.popleft().close()
+
+
+async def _answers(requests: Iterator[Request | None], judge: Judge) -> AsyncIterator[Asked | None]:
+    in_flight = judge.profile.limits.concurrency if judge.batch_size == 1 else 1
+    window = 2 * in_flight
+    slots = asyncio.Semaphore(in_flight)
+    health = Health()
+    pending: deque[asyncio.Task[list[Asked | None]]] = deque()
+
+    async def work(batch: list[Request | None]) -> list[Asked | None]:
+        wanted = [request for request in batch if request is not None]
+        async with slots:
+            answers = iter(await ask(wanted, judge, health) if wanted else [])
+        return [None if request is None else next(answers) for request in batch]
+
+    try:
+        while True:
+            while len(pending) < window and (batch := list(islice(requests, judge.batch_size))):
+                pending.append(asyncio.create_task(work(batch)))
+            if not pending:
+                return
+            for asked in await pending[0]:
+                yield asked
+            pending.popleft()
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)

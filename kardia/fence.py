@@ -1,0 +1,61 @@
+"""Fences around judged text, so that nothing in it can pass for a part of the prompt.
+
+A fence carries a nonce, the first 16 hex digits of sha256("kardia-fence\\0" + part): no text can contain its own hash, and equal
+prompts stay equal, so that caches work. Look-alikes of the fence and the control tokens of chat templates are replaced by
+characters that look the same to a reader and mean nothing to a tokenizer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+__all__ = ["fence", "neutralise", "nonce", "plain"]
+
+_ANGLES = {"<": "\u2039", ">": "\u203a"}  # ‹ ›
+_SQUARES = {"[": "\u27e6", "]": "\u27e7"}  # ⟦ ⟧
+_BACK = str.maketrans({mark: plain for table in (_ANGLES, _SQUARES) for plain, mark in table.items()})
+
+# What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek, Cohere and
+# their kin: `<|…|>` (also with DeepSeek's full-width bars), `<s>`, `<start_of_turn>`, `[INST]`, `<<SYS>>`, `<think>` …
+_CONTROL = re.compile(
+    r"<[|\uff5c][^<>\n]{0,80}?[|\uff5c]>"
+    r"|<</?SYS>>"
+    r"|</?(?:s|bos|eos|pad|unk|mask|think|thinking|tool_call|tool_response|start_of_turn|end_of_turn|start_of_image"
+    r"|end_of_image|im_start|im_end|system|user|assistant)>"
+    r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK)\]",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"<{3,}|>{3,}")
+
+
+def nonce(part: str) -> str:
+    """The part's own mark: 16 hex digits."""
+    return hashlib.sha256(b"kardia-fence\0" + part.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def neutralise(text: str) -> str:
+    """The text with fence look-alikes and chat-template tokens defused; anything else is untouched."""
+    text = _CONTROL.sub(lambda match: _swap(match.group()), text)
+    return _FENCE.sub(lambda match: _swap(match.group()), text)
+
+
+def plain(text: str) -> str:
+    """The way back, for comparing a judge's quotation with the text."""
+    return text.translate(_BACK)
+
+
+def fence(label: str, part: str) -> str:
+    """The part between its fences.
+
+    >>> print(fence("reply", "I am here."))
+    <<<reply 23aa744d60e5867e
+    I am here.
+    23aa744d60e5867e reply>>>
+    """
+    mark = nonce(part)
+    return f"<<<{label} {mark}\n{neutralise(part)}\n{mark} {label}>>>"
+
+
+def _swap(token: str) -> str:
+    return "".join(_ANGLES.get(char) or _SQUARES.get(char) or char for char in token)

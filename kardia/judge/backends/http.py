@@ -1,0 +1,136 @@
+"""Any OpenAI-compatible server, over one shared aiohttp session.
+
+Structured output is asked for by `response_format`; where a server does not know that, plain JSON is asked for by the prompt alone,
+and parsed just as strictly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import orjson
+
+from kardia.errors import JudgeUnreachable, TransientError
+from kardia.judge.chat import SCHEMA_REFUSED, api_key, chat_body, failure, read_response, retry_after_of
+from kardia.judge.profile import JudgeProfile
+from kardia.judge.protocol import Answer, Request
+
+__all__ = ["HttpJudge"]
+
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+
+
+class HttpJudge:
+    """The `http` backend.
+
+    Args:
+        profile: with `base_url` and `model`.
+
+    Raises:
+        ProfileError: where the key's environment variable is not set.
+    """
+
+    reads_prompts = True
+    batch_size = 1
+
+    def __init__(self, profile: JudgeProfile) -> None:
+        self.profile = profile
+        base = (profile.base_url or "").rstrip("/")
+        self._url = base if base.endswith("/chat/completions") else base + "/chat/completions"
+        key = api_key(profile)
+        self._headers = {"content-type": "application/json", **profile.headers}
+        if key is not None:
+            self._headers["authorization"] = f"Bearer {key}"
+        self.structured = True
+        # a session belongs to one event loop; whoever brings another loop gets another session
+        self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def __repr__(self) -> str:
+        return f"HttpJudge({self.profile.name!r}, {self._url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HttpJudge, (self.profile,)
+
+    async def answer(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
+        return [await self._one(request) for request in requests]
+
+    async def aclose(self) -> None:
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None or session.closed:
+            session = self._sessions[loop] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # the engine bounds the concurrency
+                timeout=aiohttp.ClientTimeout(total=self.profile.limits.timeout_s),
+                headers=self._headers,
+                trust_env=True,
+                auto_decompress=True,
+            )
+        return session
+
+    async def _one(self, request: Request) -> Answer | Exception:
+        structured = self.structured and request.schema is not None
+        try:
+            status, body, headers = await self._post(request, structured)
+            if structured and status in SCHEMA_REFUSED:
+                status, body, headers = await self._post(request, False)
+                if status == 200:
+                    self.structured = False  # this server does not know response_format; do not ask again
+            if status == 200:
+                return read_response(_json(body), self.profile)
+            return failure(status, _message(body), self.profile, retry_after_of(headers))
+        except TransientError as problem:
+            return problem
+        except asyncio.TimeoutError:
+            return TransientError(f"the endpoint did not answer within {self.profile.limits.timeout_s:g} s")
+        except aiohttp.InvalidURL:
+            return JudgeUnreachable(f"{self._url!r} is not a URL")
+        except aiohttp.ClientConnectorCertificateError as problem:
+            return JudgeUnreachable(f"{self.profile.destination} has no valid certificate: {problem.certificate_error}")
+        except (aiohttp.ClientError, OSError) as problem:
+            what = str(problem) or type(problem).__name__
+            return TransientError(f"no connection to {self.profile.destination}: {what}", down=True)
+
+    async def _post(self, request: Request, structured: bool) -> tuple[int, bytes, dict[str, str]]:
+        body = orjson.dumps(chat_body(self.profile, request, structured=structured), option=orjson.OPT_NON_STR_KEYS)
+        async with self._session().post(self._url, data=body, allow_redirects=False) as response:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_RESPONSE_BYTES:
+                    raise TransientError(f"the endpoint's answer is longer than {MAX_RESPONSE_BYTES:,} bytes")
+                chunks.append(chunk)
+            return response.status, b"".join(chunks), {key.lower(): value for key, value in response.headers.items()}
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise TransientError("the endpoint's answer is not JSON") from None
+
+
+def _message(body: bytes) -> str:
+    """The words of an error response, whatever its shape."""
+    text = body[:2000].decode("utf-8", "replace")
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return text
+    error = data.get("error", data) if isinstance(data, dict) else data
+    if isinstance(error, dict):
+        words = error.get("message") or error.get("detail") or text
+        code = error.get("code")
+        return f"{words} ({code})" if isinstance(code, str) else str(words)
+    return str(error)

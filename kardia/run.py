@@ -1,0 +1,124 @@
+"""A scoring run: a file in, scorecards out. Everything is validated before the first request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kardia.conversation import Conversation
+from kardia.engine import loop
+from kardia.errors import ConversationError, RubricError
+from kardia.files import private_opener
+from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
+from kardia.judgment import Scorecard
+from kardia.plan import Planner
+from kardia.reading import Source, parse_map
+from kardia.rubric.loading import instance_criteria, load_rubric
+from kardia.rubric.rubric import Rubric
+from kardia.scoring import score_many
+
+__all__ = ["Estimate", "Run"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would ask. Tokens are guessed: four characters each; output at the profile's `max_tokens`."""
+
+    conversations: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
+@dataclass
+class Run:
+    """A run that passed the door: rubrics, judge, template and every row were read and found right."""
+
+    source: Source
+    rubrics: list[Rubric]
+    judge: Judge
+    text: bool
+    total: int
+    bad: int
+    rejected: Path | None = field(default=None)
+
+    @property
+    def profile(self) -> JudgeProfile:
+        return self.judge.profile
+
+    @classmethod
+    def prepare(
+        cls,
+        file: str,
+        rubrics: Sequence[str],
+        judge: str | None = None,
+        *,
+        overrides: Sequence[str] = (),
+        mapping: str | None = None,
+        limit: int | None = None,
+        skip_bad: bool = False,
+        text: bool = True,
+    ) -> Run:
+        """Reads and checks everything that a run needs; asks nothing of anybody.
+
+        Raises:
+            InputError: with file, line and key.
+        """
+        loaded = [load_rubric(reference) for reference in rubrics]
+        for number, rubric in enumerate(loaded):
+            if any(rubric.ref == other.ref for other in loaded[:number]):
+                raise RubricError(f"{rubric.ref} is given twice")
+        built = build_judge(load_profile(judge or default_judge(), overrides))
+        for rubric in loaded:
+            Planner(rubric, built.profile, prompts=built.reads_prompts)  # renders the template once, on trial
+
+        def check(conversation: Conversation) -> None:
+            own = conversation.metadata.get("rubric")
+            if own is not None:
+                for rubric in loaded:
+                    try:
+                        instance_criteria(own, rubric)
+                    except RubricError as problem:
+                        raise ConversationError(problem.message, key=problem.key) from None
+
+        source = Source(
+            file, mapping=parse_map(mapping) if mapping else None, skip_bad=skip_bad, limit=limit, check=check
+        )
+        survey = source.check()
+        return cls(source, loaded, built, text, survey.good * len(loaded), survey.bad)
+
+    def estimate(self) -> Estimate:
+        """Plans everything, and counts."""
+        planners = [Planner(rubric, self.profile, prompts=self.judge.reads_prompts) for rubric in self.rubrics]
+        conversations = requests = characters = 0
+        for conversation in self.source.conversations():
+            conversations += 1
+            for planner in planners:
+                planned = planner.plan(conversation).requests
+                requests += len(planned)
+                characters += sum(len(message.content) for request in planned for message in request.messages)
+        prompts = self.judge.reads_prompts
+        tokens_in = characters // 4
+        tokens_out = requests * (self.profile.sampling.max_tokens or 0) if prompts else 0
+        price = self.profile.price
+        cost: float | None = None
+        if price.input_per_million is not None or price.output_per_million is not None:
+            cost = (tokens_in * (price.input_per_million or 0) + tokens_out * (price.output_per_million or 0)) / 1e6
+        return Estimate(conversations, requests, tokens_in, tokens_out, cost)
+
+    def cards(self) -> Iterator[Scorecard]:
+        """The scorecards, in order: for each conversation one for each rubric."""
+        loop.close_later(self.judge)
+        return score_many(self.source.conversations(), self.rubrics, self.judge, text=self.text)
+
+    def write_rejected(self, output: str | None) -> None:
+        """Lists the bad rows beside the output; does nothing where there is none, or the output is stdout."""
+        if not self.bad or output is None or output == "-":
+            return
+        self.rejected = Path(f"{output}.rejected.jsonl")
+        with open(self.rejected, "w", encoding="utf-8", opener=private_opener) as stream:
+            for item in self.source.rejected():
+                stream.write(json.dumps(item, ensure_ascii=False) + "\n")

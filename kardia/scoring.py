@@ -1,0 +1,164 @@
+"""Conversations + rubric + judge → scorecards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kardia.aggregate import aggregate, apply_conditions
+from kardia.conversation import Conversation
+from kardia.engine import loop
+from kardia.engine.pipeline import Judged, judged
+from kardia.judge import Judge, JudgeProfile, load_judge
+from kardia.judgment import Scorecard
+from kardia.plan import Planner
+from kardia.reading.rows import conversation_from_row
+from kardia.rubric.loading import load_rubric
+from kardia.rubric.rubric import Rubric
+from kardia.version import __version__
+
+__all__ = ["ascore", "ascore_many", "score", "score_many"]
+
+ANSWER_FORMAT = 1
+"""Moves when the same answer would be read differently."""
+
+RubricLike = str | Path | Rubric
+JudgeLike = str | Path | JudgeProfile | Judge | None
+ConversationLike = Conversation | Mapping[str, Any]
+
+
+def score(conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True) -> Scorecard:
+    """Scores one conversation.
+
+    Args:
+        conversation: a `Conversation`, or a row as a conversations file has it (`messages`, or `context` and `response`, …).
+        rubric: a rubric, its name (`supportiveness@1`) or path.
+        judge: a judge, its profile, name or path; None: `$KARDIA_JUDGE`, else `embedded`.
+        text: whether the scorecard carries the judged text and the metadata.
+
+    Returns:
+        the scorecard; its `score` is in [0, 1], or None where there is none.
+
+    Raises:
+        InputError: where rubric, judge or conversation are wrong.
+        JudgeUnreachable: where the judge cannot be reached.
+
+    >>> row = {"context": "My dog died this morning.", "response": "I'm so sorry. He was family."}
+    >>> card = score(row, "supportiveness@1", "fake")
+    >>> card.rubric, card.judge, card.status
+    ('supportiveness@1.0.0', 'fake', 'scored')
+    """
+    return next(iter(score_many([conversation], rubric, judge, text=text)))
+
+
+def score_many(
+    conversations: Iterable[ConversationLike],
+    rubric: RubricLike | Sequence[RubricLike],
+    judge: JudgeLike = None,
+    *,
+    text: bool = True,
+) -> Iterator[Scorecard]:
+    """Scores conversations as they come; see `score`.
+
+    Usable anywhere: the work is done on kardia's own event loop, also where the caller has one running.
+
+    Args:
+        conversations: any iterable; it is read lazily.
+        rubric: one, or several: then each conversation gets one scorecard for each, in this order.
+        judge: as in `score`.
+        text: as in `score`.
+
+    Yields:
+        scorecards in the order of the input, with a bounded number under way.
+
+    >>> rows = [{"context": "I failed.", "response": "That hurts."}, {"context": "I won!", "response": "Wow!"}]
+    >>> [card.id for card in score_many(rows, "safety@1", "fake")]
+    ['row:1', 'row:2']
+    """
+    loaded = load_judge(judge)
+    loop.close_later(loaded)
+    yield from loop.iterate(ascore_many(conversations, rubric, loaded, text=text))
+
+
+async def ascore(
+    conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True
+) -> Scorecard:
+    """`score` for asynchronous code, on the caller's loop."""
+    async for card in ascore_many([conversation], rubric, judge, text=text):
+        return card
+    raise AssertionError("one conversation gives one scorecard")
+
+
+async def ascore_many(
+    conversations: Iterable[ConversationLike],
+    rubric: RubricLike | Sequence[RubricLike],
+    judge: JudgeLike = None,
+    *,
+    text: bool = True,
+) -> AsyncIterator[Scorecard]:
+    """`score_many` for asynchronous code, on the caller's loop. A judge that is built here is closed here."""
+    loaded = load_judge(judge)
+    listed = rubric if isinstance(rubric, Sequence) and not isinstance(rubric, str) else [rubric]
+    planners = [Planner(load_rubric(item), loaded.profile, prompts=loaded.reads_prompts) for item in listed]
+
+    def plans() -> Iterator[Any]:
+        for number, item in enumerate(conversations, 1):
+            known = item if isinstance(item, Conversation) else conversation_from_row(item, f"row:{number}")
+            for planner in planners:
+                yield planner.plan(known)
+
+    templates = {planner.rubric.ref: planner.template for planner in planners}
+    try:
+        async for done in judged(plans(), loaded):
+            yield scorecard(done, loaded.profile, templates[done.plan.rubric.ref], text=text)
+    finally:
+        if loaded is not judge:
+            await loaded.aclose()
+
+
+def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool = True) -> Scorecard:
+    """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance."""
+    plan = done.plan
+    rubric = plan.rubric
+    judgments = apply_conditions(rubric, done.judgments)
+    outcome = aggregate(rubric, judgments)
+    target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
+    usage = {
+        "requests": done.usage.requests,
+        "input_tokens": done.usage.input_tokens,
+        "output_tokens": done.usage.output_tokens,
+        "cost": None if done.usage.cost is None else round(done.usage.cost, 9),
+    }
+    provenance = {
+        "rubric": {"name": rubric.name, "version": rubric.version, "hash": plan.base.hash},
+        "instance": plan.instance,
+        "template": None
+        if template is None
+        else {"name": template.name, "version": template.version, "hash": template.hash},
+        "judge": {
+            "name": profile.name,
+            "backend": profile.backend,
+            "model": profile.model,
+            "mode": profile.mode,
+            "hash": profile.hash,
+        },
+        "sampling": profile.sampling.model_dump(mode="json"),
+        "answer_format": ANSWER_FORMAT,
+        "kardia": __version__,
+    }
+    conversation = plan.conversation
+    return Scorecard(
+        id=conversation.id,
+        target=target,
+        group=conversation.group,
+        metadata=conversation.metadata if text else None,
+        rubric=rubric.ref,
+        judge=profile.name,
+        status=outcome.status,
+        score=outcome.score,
+        vetoed_by=outcome.vetoed_by,
+        criteria=judgments,
+        usage=usage,
+        provenance=provenance,
+    )

@@ -1,0 +1,112 @@
+"""What a run came to, per criterion and overall. Streaming: nothing is kept but sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kardia.judgment import Scorecard
+
+__all__ = ["Row", "Summary"]
+
+
+@dataclass
+class Row:
+    """One criterion's, or one rubric's, figures. Values are in [0, 1], 1 is good.
+
+    Mean and spread (the standard deviation of the population) follow Welford's method, so that a million cards lose no digits.
+    """
+
+    scored: int = 0
+    unscored: int = 0
+    abstained: int = 0
+    not_applicable: int = 0
+    partial: int = 0
+    vetoes: int = 0
+    mean: float = 0.0
+    _squares: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.scored += 1
+        step = value - self.mean
+        self.mean += step / self.scored
+        self._squares += step * (value - self.mean)
+
+    @property
+    def spread(self) -> float | None:
+        return math.sqrt(self._squares / self.scored) if self.scored else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "scored": self.scored,
+            "mean": round(self.mean, 6) if self.scored else None,
+            "spread": None if self.spread is None else round(self.spread, 6),
+            "unscored": self.unscored,
+            "abstained": self.abstained,
+            "not_applicable": self.not_applicable,
+            "partial": self.partial,
+            "vetoes": self.vetoes,
+        }
+
+
+@dataclass
+class Summary:
+    """Figures of a run: rubric → (its cards, its criteria)."""
+
+    cards: dict[str, Row] = field(default_factory=dict)
+    criteria: dict[str, dict[str, Row]] = field(default_factory=dict)
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    first_error: str | None = None
+
+    def add(self, card: Scorecard) -> None:
+        """Counts one scorecard in."""
+        whole = self.cards.setdefault(card.rubric, Row())
+        if card.score is None:
+            whole.unscored += 1
+        else:
+            whole.add(card.score)
+            whole.partial += card.status == "partial"
+        whole.vetoes += bool(card.vetoed_by)
+        rows = self.criteria.setdefault(card.rubric, {})
+        for key, judgment in card.criteria.items():
+            row = rows.setdefault(key, Row())
+            if judgment.status == "scored" and judgment.value is not None:
+                row.add(judgment.value)
+            elif judgment.status == "unscored":
+                row.unscored += 1
+                if self.first_error is None:
+                    self.first_error = f"{card.id}, {key}: {judgment.error}"
+            elif judgment.status == "abstained":
+                row.abstained += 1
+            else:
+                row.not_applicable += 1
+            row.vetoes += key in card.vetoed_by
+        self._spend(card.usage)
+
+    def _spend(self, usage: Mapping[str, Any]) -> None:
+        self.requests += usage.get("requests", 0)
+        self.input_tokens += usage.get("input_tokens", 0)
+        self.output_tokens += usage.get("output_tokens", 0)
+        if usage.get("cost") is not None:
+            self.cost = (self.cost or 0.0) + usage["cost"]
+
+    @property
+    def total(self) -> int:
+        """Scorecards counted."""
+        return sum(row.scored + row.unscored for row in self.cards.values())
+
+    @property
+    def unscored(self) -> int:
+        """Criteria and cards that wanted a number and have none; abstentions are not among them."""
+        return sum(row.unscored for rows in self.criteria.values() for row in rows.values()) or sum(
+            row.unscored for row in self.cards.values()
+        )
+
+    @property
+    def abstained(self) -> int:
+        return sum(row.abstained for rows in self.criteria.values() for row in rows.values())

@@ -1,0 +1,32 @@
+"""What all tests share: no network beyond this machine, no keys, no user's folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kardia.conversation import Conversation, Message
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the developer's keys or settings, and none reaches a hub; pytest-socket refuses every other host."""
+    for name in ("KARDIA_JUDGE", "KARDIA_PATH", "KARDIA_DEBUG", "OPENAI_API_KEY", "OPENAI_BASE_URL", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    monkeypatch.setenv("NO_COLOR", "1")
+    yield
+
+
+@pytest.fixture
+def conversation() -> Conversation:
+    """A small one: somebody's dog died, and a kind reply."""
+    messages = (Message("user", "My dog died this morning."), Message("assistant", "I'm so sorry. He was family."))
+    return Conversation("c1", messages, {"emotion": "sadness"})
