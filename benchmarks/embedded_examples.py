@@ -2,9 +2,10 @@
 
     python benchmarks/embedded_examples.py [--layer 4] [RUBRIC …]
 
-For every criterion: the comparison is fitted without a context (its ridge and temperature too), then judges the replies to that
-context. Printed per criterion: examples n, quadratic-weighted κ of the likeliest level, Spearman's ρ of the expected value, and
-accuracy beside the share of the most frequent level. `--write` puts the table into benchmarks/README.md.
+For every criterion: the comparison is fitted without a context (its ridge and temperature too), then judges the replies
+to that context. Printed per criterion: examples n, quadratic-weighted κ of the likeliest level, Spearman's ρ of the
+expected value, and accuracy beside the share of the most frequent level. `--write` puts the table into
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ RUBRICS = (
 README = Path(__file__).with_name("README.md")
 
 
-def measure(judge: EmbeddedJudge, rubric: Rubric, criterion: Criterion) -> tuple[int, float, float, float, float] | None:
+def measure(
+    judge: EmbeddedJudge, rubric: Rubric, criterion: Criterion
+) -> tuple[int, float, float, float, float] | None:
     """(n, κ, ρ, accuracy, majority share) of one criterion; None where the judge would abstain."""
     shown = judge._shown(rubric, criterion)
     if judge._too_little(shown, criterion) is not None:

@@ -2,10 +2,11 @@
 
     python benchmarks/epitome.py --data PATH/epitome/dev.jsonl [--write]
 
-EPITOME (Sharma et al. 2020, behavioral-data/Empathy-Mental-Health; academic use) is not part of kardia: get the data, then name
-the file by `--data`, or its folder's parent by $KARDIA_BENCH_DATA. One JSON object a line: `seeker_post`, `response_post`, and
-`emotional_reactions`, `interpretations`, `explorations` as 0, 1 or 2. The judge sees nothing of the data but the pair that it
-judges: it compares with the rubric's own examples. No post is printed. `--write` puts the table into benchmarks/README.md.
+EPITOME (Sharma et al. 2020, behavioral-data/Empathy-Mental-Health; academic use) is not part of kardia: get the data,
+then name the file by `--data`, or the folder that holds epitome/dev.jsonl by $KARDIA_BENCH_DATA. One JSON object a
+line: `seeker_post`, `response_post`, and `emotional_reactions`, `interpretations`, `explorations` as 0, 1 or 2. The
+judge sees nothing of the data but the pair that it judges: it compares with the rubric's own examples. No post is
+printed. `--write` puts the table into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ async def judge_all(rows: list[dict[str, Any]], judge_name: str) -> dict[str, li
     for number, row in enumerate(rows):
         said = (Message("user", row["seeker_post"]), Message("assistant", row["response_post"]))
         conversation = Conversation(str(number), said)
-        requests.append(Request(conversation, target_of(conversation, "reply"), rubric, rubric.criteria, "per_criterion"))
+        requests.append(
+            Request(conversation, target_of(conversation, "reply"), rubric, rubric.criteria, "per_criterion")
+        )
     found: dict[str, list[int | None]] = {criterion.id: [] for criterion in rubric.criteria}
     for start in range(0, len(requests), judge.batch_size):
         for answer in await judge.answer(requests[start : start + judge.batch_size]):
@@ -92,8 +95,8 @@ def main() -> int:
     data = find_data(options.data)
     if data is None:
         print(
-            "There is no EPITOME file to measure on: name it by --data PATH/epitome/dev.jsonl, or set KARDIA_BENCH_DATA "
-            "to the folder that holds epitome/dev.jsonl.",
+            "There is no EPITOME file to measure on: name it by --data PATH/epitome/dev.jsonl, or set "
+            "KARDIA_BENCH_DATA to the folder that holds epitome/dev.jsonl.",
             file=sys.stderr,
         )
         return 2

@@ -17,10 +17,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Co
         )
         return "| " + " | ".join(shown) + " |"
 
-    rule = [
-        "-" * (width - 1) + ":" if place in right else "-" * width
-        for place, width in enumerate(widths)
-    ]
+    rule = ["-" * (width - 1) + ":" if place in right else "-" * width for place, width in enumerate(widths)]
     return "\n".join([line(head), line(rule), *(line(row) for row in rows)])
 
 

@@ -1,6 +1,7 @@
 """kardia: rubric-as-judge reward modelling.
 
-A rubric says what a good reply is, a judge scores a conversation against each of its criteria, and the scores become a number.
+A rubric says what a good reply is, a judge scores a conversation against each of its criteria, and the scores become
+a number.
 
     rubric = kardia.load_rubric("supportiveness@1")
     judge = kardia.load_judge("embedded")

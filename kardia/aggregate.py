@@ -1,15 +1,18 @@
 """Judgments → one number in [0, 1], as the rubric declares it. Small pure functions.
 
-For one rubric: each item's value, saturated; combined by the method; interactions added; clipped to [0, 1]; shaped. An included
-rubric is one item, with the score that its own rule gives. Then the requirements of the whole tree: where one failed, the score
-is its `else_score` (the lowest, of several) whatever the rest says. What is unscored or abstained is never a number.
+For one rubric: each item's value, saturated; combined by the method; interactions added; clipped to [0, 1]; shaped.
+An included rubric is one item, with the score that its own rule gives. Then the requirements of the whole tree:
+where one failed, the score is its `else_score` (the lowest, of several) whatever the rest says. What is unscored or
+abstained is never a number.
 
-Veto, saturation, pairwise interaction and shaping are the mechanisms of Rubicon (arXiv 2508.12790), which publishes no equations:
-the formulas are kardia's own. The weighted mean is the explicit aggregation of Rubrics as Rewards (arXiv 2507.17746).
+Veto, saturation, pairwise interaction and shaping are the mechanisms of Rubicon (arXiv 2508.12790), which publishes
+no equations: the formulas are kardia's own. The weighted mean is the explicit aggregation of Rubrics as Rewards
+(arXiv 2507.17746).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +108,7 @@ def shape(score: float, rule: Shaping | None) -> float:
     if rule.power is not None:
         return _clip(score**rule.power)
     points = rule.points or []
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if score <= x1:
             return _clip(y0 + (y1 - y0) * (score - x0) / (x1 - x0))
     return _clip(points[-1][1])
@@ -114,8 +117,8 @@ def shape(score: float, rule: Shaping | None) -> float:
 def apply_conditions(rubric: Rubric, judgments: Mapping[str, Judgment]) -> dict[str, Judgment]:
     """Masks what `only_if_levels` rules out, after judging.
 
-    A criterion applies where any of its alternatives holds; an alternative holds where each named criterion is scored at one of
-    the named levels. Where that hangs on a criterion that is unscored or abstained, so is this one.
+    A criterion applies where any of its alternatives holds; an alternative holds where each named criterion is
+    scored at one of the named levels. Where that hangs on a criterion that is unscored or abstained, so is this one.
     """
     settled: dict[str, Judgment] = {}
 
@@ -148,7 +151,9 @@ def _masked(criterion: Criterion, own: Judgment, parents: Mapping[str, Judgment]
     if blocked is not None:
         why = f"applies only at certain levels of {blocked.criterion}, which is {blocked.status}"
         return Judgment(criterion.id, "unscored", error=why)
-    return Judgment(criterion.id, "not_applicable", error=f"not at these levels of {', '.join(sorted(_named(criterion)))}")
+    return Judgment(
+        criterion.id, "not_applicable", error=f"not at these levels of {', '.join(sorted(_named(criterion)))}"
+    )
 
 
 def _at(parent: Judgment, levels: Sequence[object]) -> bool:
@@ -226,9 +231,7 @@ def _score(
     return _combine(group.aggregate, values, weights, keys), None
 
 
-def _combine(
-    rule: Aggregate, values: Mapping[str, float], weights: Mapping[str, float], keys: Sequence[str]
-) -> float:
+def _combine(rule: Aggregate, values: Mapping[str, float], weights: Mapping[str, float], keys: Sequence[str]) -> float:
     bent = {key: saturate(v, rule.saturation[key]) if key in rule.saturation else v for key, v in values.items()}
     combined = _METHODS[rule.method]([bent[key] for key in keys], [weights[key] for key in keys])
     return shape(_clip(combined + interact(values, rule.interactions)), rule.shaping)

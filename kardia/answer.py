@@ -1,8 +1,8 @@
 """What an answer must look like, and reading one: strictly, or not at all.
 
-The JSON Schema of each mode puts the reason before the verdict. An answer that does not obey it — an off-scale level, two
-verdicts, a missing reason, keys that nobody asked for — gives no level: the judgment is unscored, with the reason and the raw text.
-Only quotations are forgiven: evidence that does not stand in the judged text is dropped.
+The JSON Schema of each mode puts the reason before the verdict. An answer that does not obey it — an off-scale
+level, two verdicts, a missing reason, keys that nobody asked for — gives no level: the judgment is unscored, with
+the reason and the raw text. Only quotations are forgiven: evidence that does not stand in the judged text is dropped.
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ def read_answer(request: Request, answer: Answer) -> tuple[list[Judgment], bool]
 
 
 def load_object(text: str) -> dict[str, Any]:
-    """The one JSON object that an answer consists of; a Markdown code fence or a leading thought around it is taken off.
+    """The one JSON object that an answer consists of; a Markdown code fence or a leading thought around it is taken
+    off.
 
     Raises:
         Malformed: where there is none, more than one, or anything beside it.
@@ -267,9 +268,7 @@ def _read_logprob(request: Request, answer: Said, text: str) -> Judgment:
     if shares is None:
         raise Malformed("the log-probabilities do not show the verdict's token")
     judgment = from_distribution(criterion, shares, level=labels[label])
-    return Judgment(
-        criterion.id, "scored", judgment.level, judgment.value, reason, (), judgment.probabilities
-    )
+    return Judgment(criterion.id, "scored", judgment.level, judgment.value, reason, (), judgment.probabilities)
 
 
 def _label_shares(tokens: Sequence[TokenChoice], label: str, labels: Mapping[str, Level]) -> dict[Level, float] | None:
@@ -322,9 +321,9 @@ def from_distribution(
 def combine_samples(criterion: Criterion, samples: Sequence[Judgment]) -> Judgment:
     """Several samples of one judgment as one.
 
-    The value is the mean of the scored samples' values. The level is their median on an ordinal scale (the lower of two), the most
-    frequent one elsewhere (the less good one of equals). Where fewer than half were scored, the whole is what the first failed
-    sample says.
+    The value is the mean of the scored samples' values. The level is their median on an ordinal scale (the lower of
+    two), the most frequent one elsewhere (the less good one of equals). Where fewer than half were scored, the whole
+    is what the first failed sample says.
     """
     if len(samples) == 1:
         return samples[0]

@@ -1,4 +1,5 @@
-"""Replies against each other: pairwise, and a whole group ranked. Judgments of their own shape, always asked in both orders.
+"""Replies against each other: pairwise, and a whole group ranked. Judgments of their own shape, always asked in both
+orders.
 
 A judge that changes its mind when the order changes has no preference: such a pair is a tie, marked as inconsistent.
 """
@@ -99,7 +100,9 @@ def judge_pair(
     )
 
 
-def judge_group(conversations: Sequence[ConversationLike], rubric: RubricLike, judge: JudgeLike = None) -> GroupJudgment:
+def judge_group(
+    conversations: Sequence[ConversationLike], rubric: RubricLike, judge: JudgeLike = None
+) -> GroupJudgment:
     """Ranks all replies to one context by a rubric: one request with all of them, and one in reversed order.
 
     Args:
@@ -175,7 +178,9 @@ class _Comparison:
         shared = shared_variables(self.rubric, self.mode, conversation, target, texts)
         question = question_variables(self.rubric.criteria, self.rubric)
         system = self.template.render("system", {key: shared[key] for key in ("rubric", "mode")})
-        text = self.template.render("shared", shared) + "\n\n" + self.template.render("question", {**shared, **question})
+        text = (
+            self.template.render("shared", shared) + "\n\n" + self.template.render("question", {**shared, **question})
+        )
         messages = (ChatMessage("system", system), ChatMessage("user", text))
         schema = answer_schema(self.rubric.criteria, self.mode, len(order))
         return Request(

@@ -55,7 +55,8 @@ class Target:
     Attributes:
         kind: `reply` or `conversation`.
         message: the index of the judged message; None for a conversation.
-        text: the judged text: the reply with thinking and tags taken out, the span that a criterion reads, or the transcript.
+        text: the judged text: the reply with thinking and tags taken out, the span that a criterion reads, or the
+            transcript.
         reads: `reply`, `conversation`, `thinking` or a span's name.
         missing: why there is nothing to judge, where the span that is read is not there.
     """

@@ -1,8 +1,8 @@
 """Fences around judged text, so that nothing in it can pass for a part of the prompt.
 
-A fence carries a nonce, the first 16 hex digits of sha256("kardia-fence\\0" + part): no text can contain its own hash, and equal
-prompts stay equal, so that caches work. Look-alikes of the fence and the control tokens of chat templates are replaced by
-characters that look the same to a reader and mean nothing to a tokenizer.
+A fence carries a nonce, the first 16 hex digits of sha256("kardia-fence\\0" + part): no text can contain its own
+hash, and equal prompts stay equal, so that caches work. Look-alikes of the fence and the control tokens of chat
+templates are replaced by characters that look the same to a reader and mean nothing to a tokenizer.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ _ANGLES = {"<": "\u2039", ">": "\u203a"}  # ‹ ›
 _SQUARES = {"[": "\u27e6", "]": "\u27e7"}  # ⟦ ⟧
 _BACK = str.maketrans({mark: plain for table in (_ANGLES, _SQUARES) for plain, mark in table.items()})
 
-# What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek, Cohere and
-# their kin: `<|…|>` (also with DeepSeek's full-width bars), `<s>`, `<start_of_turn>`, `[INST]`, `<<SYS>>`, `<think>` …
+# What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek,
+# Cohere and their kin: `<|…|>` (also with DeepSeek's full-width bars), `<s>`, `<start_of_turn>`, `[INST]`,
+# `<<SYS>>`, `<think>` …
 _CONTROL = re.compile(
     r"<[|\uff5c][^<>\n]{0,80}?[|\uff5c]>"
     r"|<</?SYS>>"

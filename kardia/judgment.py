@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kardia.rubric.models import Level
 
-__all__ = ["Judgment", "Scorecard", "Status", "CardStatus"]
+__all__ = ["CardStatus", "Judgment", "Scorecard", "Status"]
 
 Status = Literal["scored", "unscored", "abstained", "not_applicable"]
 CardStatus = Literal["scored", "partial", "unscored"]
@@ -20,8 +20,8 @@ class Judgment:
 
     Attributes:
         criterion: its full id.
-        status: `scored` (there is a level), `unscored` (one was wanted and could not be had), `abstained` (the judge knows that
-            it cannot judge this), `not_applicable` (the rubric says so).
+        status: `scored` (there is a level), `unscored` (one was wanted and could not be had), `abstained` (the judge
+            knows that it cannot judge this), `not_applicable` (the rubric says so).
         level: as written in the scale; None unless scored.
         value: in [0, 1], 1 is good; None unless scored. With probabilities it is their expectation.
         reason: the judge's words; None for judges without words.
@@ -73,7 +73,8 @@ class Scorecard:
         metadata: the row's metadata (None with `--no-text`).
         rubric: `name@version`.
         judge: the profile's name.
-        status: `scored` all applicable criteria are scored; `partial` some are not, but there is a score; `unscored` there is none.
+        status: `scored` all applicable criteria are scored; `partial` some are not, but there is a score; `unscored`
+            there is none.
         score: in [0, 1], or None.
         vetoed_by: ids of the requirements that failed.
         criteria: id → judgment, in the rubric's order.

@@ -51,9 +51,8 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
     target = Path(path)
     if target.is_dir():
         raise OutputError("is a directory; name a file", file=path)
-    if source is not None and source != "-" and target.exists() and Path(source).exists():
-        if os.path.samefile(target, source):
-            raise OutputError("is the input itself; name another file", file=path)
+    if source not in (None, "-") and target.exists() and Path(str(source)).exists() and target.samefile(str(source)):
+        raise OutputError("is the input itself; name another file", file=path)
     if not target.parent.is_dir():
         raise OutputError(f"there is no folder {str(target.parent)!r}", file=path)
     partial = partial_path(target)
@@ -115,8 +114,8 @@ def _kept(target: Path) -> Path | None:
 
 
 class _Parquet:
-    """The same as the lines: `criteria` is a map from id to a struct; levels, which may be words or numbers, are text; free-form
-    objects (metadata, usage, provenance) are JSON text."""
+    """The same as the lines: `criteria` is a map from id to a struct; levels, which may be words or numbers, are
+    text; free-form objects (metadata, usage, provenance) are JSON text."""
 
     def __init__(self, target: Path, stream: IO[bytes]) -> None:
         try:

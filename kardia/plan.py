@@ -9,8 +9,8 @@ from typing import Any
 from kardia.answer import answer_schema, level_labels, unscored
 from kardia.conversation import Conversation, Message, Target
 from kardia.errors import ProfileError
-from kardia.judge.protocol import ChatMessage, Request
 from kardia.judge.profile import JudgeProfile
+from kardia.judge.protocol import ChatMessage, Request
 from kardia.judgment import Judgment
 from kardia.prompt import Template, load_template, question_variables, shared_variables
 from kardia.rubric.loading import instance_criteria
@@ -186,8 +186,6 @@ def _trial(rubric: Rubric) -> Conversation:
     reply = "<think>text</think>" + (spans + "<response>text</response>" if spans else "text")
     metadata: dict[str, Any] = dict.fromkeys(rubric.metadata, "text")
     for criterion in rubric.criteria:
-        metadata.update({key: values for key, values in (criterion.only_if or {}).items()})
+        metadata.update(dict((criterion.only_if or {}).items()))
     messages = (Message("user", "text"), Message("assistant", reply))
     return Conversation("trial", messages, metadata)
-
-

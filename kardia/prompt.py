@@ -1,9 +1,9 @@
 """Templates: a rubric's question about a conversation, in words.
 
-A template is a Jinja file with three blocks. `system` and `shared` hold what all requests about one target have in common,
-`question` what is asked of it; the user message is `shared` followed by `question`, so that every cache of prefixes hits.
-Templates run sandboxed and strict: an undefined name is an error, Python's internals are out of reach, and values are put in
-once, fenced, and never rendered again.
+A template is a Jinja file with three blocks. `system` and `shared` hold what all requests about one target have in
+common, `question` what is asked of it; the user message is `shared` followed by `question`, so that every cache of
+prefixes hits. Templates run sandboxed and strict: an undefined name is an error, Python's internals are out of
+reach, and values are put in once, fenced, and never rendered again.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _block_function(environment: _Environment, whole: JinjaTemplate, block: str)
     function = whole.blocks[block]
 
     def render(variables: Mapping[str, Any]) -> str:
-        return str(environment.concat(function(whole.new_context(dict(variables)))))  # type: ignore[attr-defined]
+        return str(environment.concat(function(whole.new_context(dict(variables)))))
 
     return render
 
@@ -166,8 +166,8 @@ def shared_variables(
 ) -> dict[str, Any]:
     """What the blocks `system` and `shared` are given; every text of the conversation is fenced.
 
-    Keys: `rubric` (title, description), `mode`, `background` (a list of name, about, text), `context` (a list of role, text),
-    `target` (kind, reads, text), `candidates` (texts, for pairwise and groupwise).
+    Keys: `rubric` (title, description), `mode`, `background` (a list of name, about, text), `context` (a list of
+    role, text), `target` (kind, reads, text), `candidates` (texts, for pairwise and groupwise).
     """
     background = []
     for name, about in rubric.metadata.items():
@@ -207,8 +207,9 @@ def question_variables(
 ) -> dict[str, Any]:
     """What the block `question` is given beside the shared: `criteria`, `criterion` (the first), `labels`.
 
-    Each criterion has id, question, guidance, not_relevant, scale (its type), levels (a list of level, label, description, from
-    lowest to highest) and examples (one for each level that the rubric shows: context, reply, level, why).
+    Each criterion has id, question, guidance, not_relevant, scale (its type), levels (a list of level, label,
+    description, from lowest to highest) and examples (one for each level that the rubric shows: context, reply,
+    level, why).
     """
     label_of = {level: label for label, level in (labels or {}).items()}
     described = [_described(criterion, rubric, label_of) for criterion in criteria]

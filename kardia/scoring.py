@@ -28,11 +28,14 @@ JudgeLike = str | Path | JudgeProfile | Judge | None
 ConversationLike = Conversation | Mapping[str, Any]
 
 
-def score(conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True) -> Scorecard:
+def score(
+    conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True
+) -> Scorecard:
     """Scores one conversation.
 
     Args:
-        conversation: a `Conversation`, or a row as a conversations file has it (`messages`, or `context` and `response`, …).
+        conversation: a `Conversation`, or a row as a conversations file has it (`messages`, or `context` and
+            `response`, …).
         rubric: a rubric, its name (`supportiveness@1`) or path.
         judge: a judge, its profile, name or path; None: `$KARDIA_JUDGE`, else `embedded`.
         text: whether the scorecard carries the judged text and the metadata.

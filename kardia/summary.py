@@ -16,7 +16,8 @@ __all__ = ["Row", "Summary"]
 class Row:
     """One criterion's, or one rubric's, figures. Values are in [0, 1], 1 is good.
 
-    Mean and spread (the standard deviation of the population) follow Welford's method, so that a million cards lose no digits.
+    Mean and spread (the standard deviation of the population) follow Welford's method, so that a million cards lose
+    no digits.
     """
 
     scored: int = 0

@@ -1,8 +1,8 @@
 """YAML 1.2 with line marks: plain data, and where each key and value stands.
 
 ruamel.yaml composes the nodes; the scalars are resolved here by YAML 1.2's core schema (`yes` is a word, `010` is ten),
-because what people type into a rubric must mean what it looks like. Duplicate keys, tags, merge keys, non-finite numbers and
-aliases that multiply are refused with file and line.
+because what people type into a rubric must mean what it looks like. Duplicate keys, tags, merge keys, non-finite
+numbers and aliases that multiply are refused with file and line.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _FALSE = {"false", "False", "FALSE"}
 class Document:
     """Plain data with its source.
 
-    `key_lines` and `value_lines` map a path — `("criteria", 0, "scale")` — to the line, from 1, of its key and of its value;
-    `plain` holds the paths of scalars that were written without quotes or block style.
+    `key_lines` and `value_lines` map a path — `("criteria", 0, "scale")` — to the line, from 1, of its key and of
+    its value; `plain` holds the paths of scalars that were written without quotes or block style.
     """
 
     data: Any

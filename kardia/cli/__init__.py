@@ -1,4 +1,5 @@
-"""The command line. `main` is the entry point; each group of commands is one module; nothing heavy is imported until used."""
+"""The command line. `main` is the entry point; each group of commands is one module; nothing heavy is imported until
+used."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs the command line. Every error that kardia raises on purpose becomes one sentence on stderr and an exit code."""
+    """Runs the command line. Every error that kardia raises on purpose becomes one sentence on stderr and an exit
+    code."""
     from kardia.cli.app import app
     from kardia.errors import KardiaError
 

@@ -74,7 +74,8 @@ def check(
 ) -> None:
     """Send one real request and say what is wrong, if anything is.
 
-    Exit code 0: the judge works; 1: it answers, but not in the form that is needed; 2: the profile is wrong; 3: it cannot be reached.
+    Exit code 0: the judge works; 1: it answers, but not in the form that is needed; 2: the profile is wrong; 3: it
+    cannot be reached.
 
     Example:  kardia judge check embedded
     """

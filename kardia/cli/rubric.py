@@ -105,7 +105,8 @@ def try_(
 ) -> None:
     """Run a rubric on its own examples, and show expected against got.
 
-    Every example is judged without itself among the examples. Exit code 1: something is unscored, or --min-exact was missed.
+    Every example is judged without itself among the examples. Exit code 1: something is unscored, or --min-exact was
+    missed.
 
     Example:  kardia rubric try empathy-mechanisms --judge embedded
     """
@@ -149,7 +150,9 @@ def new(
 @app.command()
 def bump(
     rubric: RubricArgument,
-    part: Annotated[Part | None, typer.Option("--part", help="Default: minor; for a draft, what its changes need.")] = None,
+    part: Annotated[
+        Part | None, typer.Option("--part", help="Default: minor; for a draft, what its changes need.")
+    ] = None,
 ) -> None:
     """Make a new draft of a release; or raise a draft's version to what its changes need.
 

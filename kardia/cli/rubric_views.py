@@ -27,7 +27,7 @@ def list_view(all_versions: bool, as_json: bool) -> None:
         versions = sorted(found[name], key=lambda candidate: candidate.version)
         releases = [candidate for candidate in versions if not is_draft(candidate.version)]
         for candidate in versions if all_versions else (releases or versions)[-1:]:
-            row = {"name": name, "version": str(candidate.version), "file": str(candidate.path)}
+            row: dict[str, Any] = {"name": name, "version": str(candidate.version), "file": str(candidate.path)}
             try:
                 rubric = load_rubric(candidate.path)
                 row |= {"title": rubric.title, "criteria": len(rubric.criteria), "hash": rubric.hash}
@@ -56,7 +56,9 @@ def show_view(rubric: Rubric, as_json: bool) -> None:
     for sentence in _prose(rubric):
         console.print(sentence)
     console.print()
-    made = table(None, ("criterion", "question", "levels", "weight", "reads", "requires", "examples"), ("weight", "examples"))
+    made = table(
+        None, ("criterion", "question", "levels", "weight", "reads", "requires", "examples"), ("weight", "examples")
+    )
     for criterion in rubric.criteria:
         made.add_row(
             criterion.id,
@@ -99,7 +101,9 @@ def _rules(group: Group, who: str) -> list[str]:
         "product": "multiplies its items",
         "minimum": "takes its lowest item",
     }[rule.method]
-    gaps = "a card with a gap has no score" if rule.unscored == "whole" else "gaps are left out, and the card is partial"
+    gaps = (
+        "a card with a gap has no score" if rule.unscored == "whole" else "gaps are left out, and the card is partial"
+    )
     extra = [name for name in ("saturation", "interactions", "shaping") if getattr(rule, name)]
     more = f", with {' and '.join(extra)}" if extra else ""
     lines = [f"{who} {method}{more}; {gaps}."]
@@ -112,7 +116,11 @@ def _rules(group: Group, who: str) -> list[str]:
 def _levels(criterion: Criterion) -> str:
     if isinstance(criterion.scale, ChoiceScale):
         return ", ".join(f"{level} ({criterion.value(level):g})" for level in criterion.levels)
-    text = f"{criterion.levels[0]}–{criterion.levels[-1]}" if len(criterion.levels) > 2 else "/".join(map(str, criterion.levels))
+    text = (
+        f"{criterion.levels[0]}–{criterion.levels[-1]}"
+        if len(criterion.levels) > 2
+        else "/".join(map(str, criterion.levels))
+    )
     return f"{text}, good is {criterion.good_end}"
 
 
@@ -142,7 +150,7 @@ def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: 
     reports = [lint_file(path, data_keys=keys, embed=embed) for path in _files(paths)]
     findings = [finding for report in reports for finding in report.findings]
     if as_json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([report.to_json() for report in reports])
     for finding in findings if not as_json else ():
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         key = f" {finding.key}:" if finding.key else ""
@@ -170,10 +178,10 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _embedder() -> Any:
     """The embedded judge's encoder, where it is installed; None otherwise: then wording alone is compared."""
     try:
-        from kardia.judge.encoder import load_encoder
+        from kardia.judge.encoder import Encoder, find_encoder
         from kardia.judge.profile import load_profile
 
-        encoder = load_encoder(load_profile("embedded"))
+        encoder = Encoder(find_encoder(load_profile("embedded")))
     except Exception:  # an optional help: whatever keeps it from loading, lint works without
         return None
     return lambda texts: encoder.encode(texts).tolist()
@@ -201,7 +209,6 @@ def render_view(
         source.check()
         rows = source.conversations()
         chosen = next((item for item in rows if wanted in (None, item.id)), None)
-        rows.close()
     if chosen is None:
         raise ConversationError(f"there is no conversation {wanted!r}", file=file)
     plan = planner.plan(chosen)

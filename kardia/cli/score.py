@@ -39,16 +39,15 @@ def score(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be asked, of whom, and stop.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, of whom, and stop.")] = False,
     no_text: Annotated[bool, typer.Option("--no-text", help="Leave texts and metadata out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Abstentions count as unscored in the exit code.")] = False,
 ) -> None:
     """Score conversations against one or more rubrics.
 
-    One scorecard a conversation and rubric, in the order of the input. Exit code 0: all scored; 1: something is unscored;
-    2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached (what was scored is kept).
+    One scorecard a conversation and rubric, in the order of the input. Exit code 0: all scored; 1: something is
+    unscored; 2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached (what was
+    scored is kept).
 
     Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl
     """
@@ -78,8 +77,8 @@ def _announce(run: Any) -> None:
 
     estimate = run.estimate()
     note(
-        f"{estimate.conversations:,} conversations, {estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in "
-        f"and at most {estimate.output_tokens:,} out"
+        f"{estimate.conversations:,} conversations, {estimate.requests:,} requests, "
+        f"about {estimate.input_tokens:,} tokens in and at most {estimate.output_tokens:,} out"
         + (f", at most {estimate.cost:,.4f} by the profile's prices" if estimate.cost is not None else "")
     )
     note(f"judge {run.profile.name} ({run.profile.backend}); the texts would go to {run.profile.destination}")
@@ -186,8 +185,6 @@ def _print_summary(summary: Summary, run: Any) -> None:
         note(f"the first unscored one: {' '.join(summary.first_error.split())[:400]}")
     if summary.input_tokens or summary.output_tokens:
         cost = "" if summary.cost is None else f", cost {summary.cost:.4f}"
-        note(
-            f"{summary.requests:,} requests, {summary.input_tokens:,} tokens in, {summary.output_tokens:,} out{cost}"
-        )
+        note(f"{summary.requests:,} requests, {summary.input_tokens:,} tokens in, {summary.output_tokens:,} out{cost}")
     if run.bad:
         note(f"{run.bad:,} bad rows were left out" + (f"; they are listed in {run.rejected}" if run.rejected else ""))

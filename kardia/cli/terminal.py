@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["number", "note", "print_json", "stderr", "stdout", "table"]
+__all__ = ["note", "number", "print_json", "stderr", "stdout", "table"]
 
 
 def stderr() -> Console:

@@ -20,8 +20,8 @@ DEAD_AFTER_TRIES = 4
 DEAD_AFTER_REQUESTS = 20
 
 _REPAIR = (
-    "That was not in the form that was asked for: {problem}. Answer again, with exactly one answer in the form that was asked for "
-    "and nothing beside it."
+    "That was not in the form that was asked for: {problem}. Answer again, with exactly one answer in the form that "
+    "was asked for and nothing beside it."
 )
 
 
@@ -126,7 +126,8 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
     health.given_up_in_a_row += 1
     if health.given_up_in_a_row >= DEAD_AFTER_REQUESTS:
         raise JudgeUnreachable(
-            f"the judge {judge.profile.name} failed {health.given_up_in_a_row} requests in a row; the last time: {answer}"
+            f"the judge {judge.profile.name} failed {health.given_up_in_a_row} requests in a row; "
+            f"the last time: {answer}"
         )
     return AnswerError(f"given up after {limits.retries + 1} tries: {answer}"), spent
 

@@ -1,7 +1,7 @@
 """The event loop that kardia owns: one thread, started when first needed.
 
-Synchronous code, a notebook whose own loop is running and a trainer's thread all hand their work to it and wait. After a fork the
-child starts its own: a thread does not survive the fork.
+Synchronous code, a notebook whose own loop is running and a trainer's thread all hand their work to it and wait.
+After a fork the child starts its own: a thread does not survive the fork.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plans → judgments: bounded, on one event loop, in the order of the input.
 
-The seam between what is pure and what waits: `judged` is handed plans, lazily, and yields each with a judgment for every
-criterion. At most `window` requests are under way or waiting for a slower one before them.
+The seam between what is pure and what waits: `judged` is handed plans, lazily, and yields each with a judgment for
+every criterion. At most `window` requests are under way or waiting for a slower one before them.
 """
 
 from __future__ import annotations

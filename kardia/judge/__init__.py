@@ -10,7 +10,16 @@ from kardia.errors import ProfileError
 from kardia.judge.profile import JudgeProfile, load_profile, profile_names
 from kardia.judge.protocol import Judge
 
-__all__ = ["DEFAULT_JUDGE", "Judge", "JudgeProfile", "build_judge", "default_judge", "load_judge", "load_profile", "profile_names"]
+__all__ = [
+    "DEFAULT_JUDGE",
+    "Judge",
+    "JudgeProfile",
+    "build_judge",
+    "default_judge",
+    "load_judge",
+    "load_profile",
+    "profile_names",
+]
 
 DEFAULT_JUDGE = "embedded"
 
@@ -24,7 +33,8 @@ def load_judge(reference: str | Path | JudgeProfile | Judge | None = None, overr
     """A judge by its profile's name or path.
 
     Args:
-        reference: a name (`embedded`), a path, a profile, or a judge, which is handed back; None: `$KARDIA_JUDGE`, else `embedded`.
+        reference: a name (`embedded`), a path, a profile, or a judge, which is handed back; None: `$KARDIA_JUDGE`,
+            else `embedded`.
         overrides: `key.path=value` items that replace what the profile says.
 
     Raises:

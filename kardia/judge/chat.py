@@ -31,7 +31,8 @@ def api_key(profile: JudgeProfile) -> str | None:
     key = os.environ.get(profile.api_key_env, "").strip()
     if not key:
         raise ProfileError(
-            f"the judge {profile.name} takes its key from the environment variable {profile.api_key_env}, which is not set",
+            f"the judge {profile.name} takes its key from the environment variable {profile.api_key_env}, "
+            "which is not set",
             key="api_key_env",
         )
     if not key.isascii() or any(char.isspace() for char in key):

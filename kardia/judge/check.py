@@ -100,7 +100,7 @@ def _read(where: str, request: Request, answer: Answer, judge: Judge) -> CheckRe
     judgment = read_answer(request, answer)[0][0]
     said = answer if isinstance(answer, Said) else None
     if request.mode == "logprob" and said is not None and said.tokens is None:
-        why = "it sends no log-probabilities, which the mode logprob needs; use per_criterion, or a server that sends them"
+        why = "it sends no log-probabilities, which the mode logprob needs; use per_criterion, or another server"
         return CheckReport(False, (f"{where} answers, but {why}",))
     sentences: list[str] = []
     structured = getattr(judge, "structured", True)

@@ -226,5 +226,3 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
             here = here[step]
         here[steps[-1]] = parse_scalar(text)
     return result
-
-

@@ -6,11 +6,14 @@ Memory does not grow with the texts: what is kept is 64 bits of a hash for each 
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 import tempfile
+import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -82,7 +85,8 @@ class Source:
         self._skip_bad = skip_bad
         self._limit = limit
         self._check = check
-        self._spool: Any = None
+        self._spool: Path | None = None
+        self._forget: Callable[[], object] | None = None
         self._survey: Survey | None = None
         self._bad = array("Q")  # the ordinals of the rows that are left out, ascending
         self._first_lines = array("Q")  # for each of them, where its id stood first; 0 where something else is wrong
@@ -97,9 +101,9 @@ class Source:
 
     def close(self) -> None:
         """Removes the temporary copy, where there is one."""
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+        if self._forget is not None:
+            self._forget()
+            self._spool = self._forget = None
 
     def check(self) -> Survey:
         """Reads every row once; later calls give the same survey.
@@ -198,8 +202,22 @@ class Source:
             stream = self._once_only()
             if stream is None:
                 return open_rows(self.path)
-            self._spool = _spooled(stream, self.name)
-        return open_stream(Path(self._spool.name).open("rb"), self.name)
+            self._keep(stream)
+        assert self._spool is not None
+        return open_stream(self._spool.open("rb"), self.name)
+
+    def _keep(self, stream: IO[bytes]) -> None:
+        """Copies the stream to a file that its owner alone can read; it goes at `close`, or with the source."""
+        try:
+            with nullcontext(stream) if stream is sys.stdin.buffer else stream:
+                handle, name = tempfile.mkstemp(prefix="kardia-")
+                self._forget = weakref.finalize(self, Path(name).unlink, missing_ok=True)
+                with open(handle, "wb") as copy:
+                    shutil.copyfileobj(stream, copy)
+        except OSError as problem:
+            reason = problem.strerror or problem
+            raise ConversationError(f"cannot be kept for a second reading: {reason}", file=self.name) from None
+        self._spool = Path(name)
 
     def _once_only(self) -> IO[bytes] | None:
         """The stream of a source that can be read only once."""
@@ -286,16 +304,3 @@ def _convert(raw: RawRow, stem: str, mapping: Mapping[str, str]) -> Conversation
 def _repeated(own_id: str, first_line: int) -> str:
     shown = own_id if len(own_id) <= _SHOWN_ID else own_id[: _SHOWN_ID - 1] + "…"
     return f"the id {shown!r} was seen before, in line {first_line}"
-
-
-def _spooled(stream: IO[bytes], name: str) -> Any:
-    """A copy on disk, created readable by its owner only."""
-    try:
-        spool = tempfile.NamedTemporaryFile(prefix="kardia-", suffix=".jsonl")  # noqa: SIM115  closed by Source.close
-        while chunk := stream.read(1 << 20):
-            spool.write(chunk)
-        spool.flush()
-    except OSError as problem:
-        reason = problem.strerror or problem
-        raise ConversationError(f"cannot be kept for a second reading: {reason}", file=name) from None
-    return spool

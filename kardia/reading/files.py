@@ -184,7 +184,7 @@ def _line_rows(text: TextIO, whole: bool) -> Iterator[RawRow]:
             yield RawRow(number, None, NOT_UTF8, number)
             continue
         try:
-            value = parse_json(line)
+            value = parse_json(line.rstrip("\n"))
         except JsonFault as problem:
             yield RawRow(number, None, str(problem), number)
             continue

@@ -20,7 +20,7 @@ class IdSet:
 
     def __init__(self) -> None:
         self._mask = 1023
-        self._slots = array("Q", bytes(8 * 1024))
+        self._slots = array("Q", (0,)) * 1024
         self._count = 0
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class IdSet:
     def _grow(self) -> None:
         old = self._slots
         mask = self._mask = 2 * len(old) - 1
-        slots = self._slots = array("Q", bytes(16 * len(old)))
+        slots = self._slots = array("Q", (0,)) * (2 * len(old))
         for number in old:
             if number:
                 index = number & mask

@@ -54,7 +54,7 @@ def parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as problem:
-        message = f"{problem.msg[0].lower()}{problem.msg[1:]}".removesuffix(" at").removesuffix(" starting at")
+        message = f"{problem.msg[0].lower()}{problem.msg[1:]}".removesuffix(" at").removesuffix(" starting")
         raise JsonFault(f"is not JSON: {message}, at character {problem.colno}", problem.lineno) from None
     except JsonFault:
         raise

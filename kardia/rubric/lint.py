@@ -178,7 +178,7 @@ def _yaml_finding(problem: YamlError, text: str) -> Finding:
         for number in (problem.line - 1, problem.line - 2):
             source = lines[number] if 0 <= number < len(lines) else ""
             if " #" in source and not source.lstrip().startswith("#"):
-                mend = f"line {number + 1} holds ` #`, which begins a comment: put that text in quotes, or in a block after `|`"
+                mend = f"line {number + 1} holds ` #`, which begins a comment: use quotes, or a block after `|`"
                 break
     return Finding("yaml", "error", problem.file or "", problem.line, problem.key, problem.message, mend)
 

@@ -66,7 +66,8 @@ def changed_ids(path: Path, file: RubricFile) -> Iterator[Hit]:
             if _similar(lost.question, criterion.question):
                 yield (
                     ("criteria", number, "id"),
-                    f"{lost.id} of {before.version} seems to be called {criterion.id} now; scores under the old id have no successor",
+                    f"{lost.id} of {before.version} seems to be called {criterion.id} now; scores under the old id "
+                    "have no successor",
                     f"keep the id {lost.id}, unless the criterion means something else now",
                 )
                 break
@@ -83,10 +84,11 @@ def unlocked(path: Path, file: RubricFile) -> Iterator[Hit]:
     if folder is None or is_draft(file.version) or read_lock(folder).entry(file.name, file.version) is not None:
         return
     draft = f"{file.version}-draft.1"
+    publish = f"kardia rubric publish {file.name}@{draft}"
     yield (
         ("version",),
         f"{file.name}@{file.version} is a release that {LOCK_NAME} does not hold",
-        f"publish it: rename the file to {draft}.yaml, write that version in it, then kardia rubric publish {file.name}@{draft}",
+        f"rename the file to {draft}.yaml, write that version in it, and make it a release: {publish}",
     )
 
 

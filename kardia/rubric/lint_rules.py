@@ -182,7 +182,7 @@ def _weight_without_effect(subject: Subject) -> Iterator[Hit]:
         if method == "minimum":
             yield (
                 path,
-                f"the weight of {name} has no effect: under `method: minimum` the lowest value counts, whatever its weight",
+                f"the weight of {name} has no effect: under `method: minimum` the lowest value counts",
                 "delete the weight, or aggregate with `method: weighted_mean`",
             )
         elif method == "weighted_mean" and len(items) == 1:
@@ -233,10 +233,11 @@ def _metadata(subject: Subject) -> Iterator[Hit]:
         return
     for path, key in named:
         if key not in known:
+            usual = ", ".join(sorted(SUPPLIED))
             yield (
                 path,
                 f"nobody is known to supply the metadata {key!r}",
-                f"correct the name (usual ones: {', '.join(sorted(SUPPLIED))}), or declare it: `metadata: {{{key}: what it is}}`",
+                f"correct the name (usual ones: {usual}), or declare it: `metadata: {{{key}: what it is}}`",
             )
 
 

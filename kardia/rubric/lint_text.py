@@ -290,9 +290,9 @@ _STOP = (
     | _PREPOSITIONS
     | _SUBORDINATORS
     | _words(
-        "a an the reply response answer message assistant chatbot it its person user people they them their he she his her "
-        "him this these those there far well much many closely and or be been being any some something someone somebody way "
-        "kind extent degree level overall"
+        "a an the reply response answer message assistant chatbot it its person user people they them their he "
+        "she his her him this these those there far well much many closely and or be been being any some "
+        "something someone somebody way kind extent degree level overall"
     )
 ) - {"without", "against"}
 _ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ness", "ment", "ally", "ies", "ed", "ly", "es", "s", "e", "y")

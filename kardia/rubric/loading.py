@@ -1,4 +1,5 @@
-"""From a reference to a rubric: finds the file, reads it, checks it, resolves its includes, holds it against the lock."""
+"""From a reference to a rubric: finds the file, reads it, checks it, resolves its includes, holds it against the
+lock."""
 
 from __future__ import annotations
 
@@ -35,12 +36,12 @@ def looks_like_path(reference: str) -> bool:
 def load_rubric(reference: str | Path | Rubric) -> Rubric:
     """Loads a rubric by name (`safety`, `safety@1`, `safety@1.0.0`) or path.
 
-    A name means its newest release; drafts are had by their full version or by path. Names are looked up in `./rubrics`, in
-    `$KARDIA_PATH` and among what is shipped.
+    A name means its newest release; drafts are had by their full version or by path. Names are looked up in
+    `./rubrics`, in `$KARDIA_PATH` and among what is shipped.
 
     Raises:
-        RubricError: where there is no such rubric, where the file is not a valid rubric (with file, line and key), where two
-            different files claim one name and version, or where a released file has changed.
+        RubricError: where there is no such rubric, where the file is not a valid rubric (with file, line and key),
+            where two different files claim one name and version, or where a released file has changed.
         YamlError: where the file is not YAML 1.2.
 
     >>> load_rubric("safety@1").name
@@ -138,9 +139,7 @@ def _resolve(
 
 
 def _prefixed(part: Part) -> list[Criterion]:
-    return [
-        criterion.model_copy(update={"id": f"{part.as_}.{criterion.id}"}) for criterion in part.rubric.criteria
-    ]
+    return [criterion.model_copy(update={"id": f"{part.as_}.{criterion.id}"}) for criterion in part.rubric.criteria]
 
 
 def _load_include(
@@ -226,7 +225,11 @@ def _int_levels(item: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no whole-number keys: `{"levels": {"1": …}}` means the level 1."""
     result = dict(item)
     scale = result.get("scale")
-    if isinstance(scale, Mapping) and isinstance(scale.get("levels"), Mapping) and scale.get("type", "ordinal") == "ordinal":
+    if (
+        isinstance(scale, Mapping)
+        and isinstance(scale.get("levels"), Mapping)
+        and scale.get("type", "ordinal") == "ordinal"
+    ):
         levels = {int(key) if _whole(key) else key: text for key, text in scale["levels"].items() if text is not None}
         result["scale"] = {**scale, "levels": levels}
     return {key: value for key, value in result.items() if value is not None}

@@ -1,11 +1,12 @@
 """The rubric file as data: what an author may write, and nothing else.
 
-These models mirror the YAML key by key (`rubrics/rubric.schema.json` is generated from them). What crosses keys — ids that
-must exist, levels that must be on a scale — is checked in `kardia.rubric.checks`, where the line is known.
+These models mirror the YAML key by key (`rubrics/rubric.schema.json` is generated from them). What crosses keys —
+ids that must exist, levels that must be on a scale — is checked in `kardia.rubric.checks`, where the line is known.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -223,7 +224,9 @@ class Criterion(_Model):
         if isinstance(self.scale, BinaryScale):
             return 1.0 if level == self.good_end else 0.0
         lowest, highest = self.levels[0], self.levels[-1]
-        assert isinstance(level, int) and isinstance(lowest, int) and isinstance(highest, int)
+        assert isinstance(level, int)
+        assert isinstance(lowest, int)
+        assert isinstance(highest, int)
         share = (level - lowest) / (highest - lowest)
         return 1.0 - share if self.good_end == "low" else share
 
@@ -299,9 +302,9 @@ class Shaping(_Model):
         if self.points is not None:
             xs = [x for x, _ in self.points]
             ys = [y for _, y in self.points]
-            if len(xs) < 2 or xs[0] != 0 or xs[-1] != 1 or any(b <= a for a, b in zip(xs, xs[1:], strict=False)):
+            if len(xs) < 2 or xs[0] != 0 or xs[-1] != 1 or any(b <= a for a, b in itertools.pairwise(xs)):
                 raise ValueError("`points` must run from x = 0 to x = 1 with rising x")
-            if any(b < a for a, b in zip(ys, ys[1:], strict=False)):
+            if any(b < a for a, b in itertools.pairwise(ys)):
                 raise ValueError("`points` must never fall")
         return self
 

@@ -36,7 +36,7 @@ def new_rubric(name: str, folder: Path) -> Path:
         raise RubricError(f"{name!r} is no name for a rubric: use lower-case letters, digits, - and _, such as {hint}")
     if (folder / name).exists() or name in names():
         raise RubricError(
-            f"there is a rubric {name!r} already; choose another name, or edit a draft of it (kardia rubric bump {name})"
+            f"there is a rubric {name!r} already; choose another name, or edit it (kardia rubric bump {name})"
         )
     path = folder / name / f"{STARTER_VERSION}.yaml"
     title = name.replace("-", " ").replace("_", " ").strip().capitalize() or name

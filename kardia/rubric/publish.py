@@ -92,7 +92,7 @@ def publish(reference: str | Path) -> Path:
     document, file = load_rubric_file(path)
     if not is_draft(file.version):
         raise RubricError(
-            f"{file.name}@{file.version} is a release already; make a draft of it first (kardia rubric bump {file.name})",
+            f"{file.name}@{file.version} is a release; make a draft of it first (kardia rubric bump {file.name})",
             file=str(path),
         )
     folder = home(path, file)
@@ -116,7 +116,8 @@ def publish(reference: str | Path) -> Path:
     text = _with_version(document, version)
     if target.exists() and read_text(target, RubricError) != text:
         raise RubricError(
-            f"{file.name}@{version} is released already, with other content; take the next version (kardia rubric bump {path})",
+            f"{file.name}@{version} is released already, with other content; take the next version "
+            f"(kardia rubric bump {path})",
             file=str(path),
         )
     release = _resolved(text, target)
@@ -257,6 +258,6 @@ def _refuse_drafts_within(rubric: Rubric, path: Path) -> None:
 
 def _too_small(base: Rubric, needed: Bump, given: str) -> str:
     return (
-        f"the changes since {base.ref} require a {needed} version, {_core(base.version, needed)} or later; {given} promises less "
-        f"(see kardia rubric diff; kardia rubric bump moves the draft)"
+        f"the changes since {base.ref} require a {needed} version, {_core(base.version, needed)} or later; {given} "
+        "promises less (kardia rubric diff shows them; kardia rubric bump moves the draft)"
     )

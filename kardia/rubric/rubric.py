@@ -1,8 +1,8 @@
 """A rubric with its includes resolved: what is asked, and how it adds up.
 
-An included rubric keeps its own aggregation and counts as one weighted item; its criteria's ids are prefixed with its `as`
-(`safety.demeans`). A rubric that is reached by two ways (a diamond) is asked once and counts once: where it is met first, in
-the order of the file, depth first.
+An included rubric keeps its own aggregation and counts as one weighted item; its criteria's ids are prefixed with
+its `as` (`safety.demeans`). A rubric that is reached by two ways (a diamond) is asked once and counts once: where it
+is met first, in the order of the file, depth first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A rubric tried on its own examples: what its author expected against what a judge gives.
 
-Each example is judged by the rubric *without* that example, so that a judge that compares with examples, or is shown them, is
-not asked to find the very text that it was given.
+Each example is judged by the rubric *without* that example, so that a judge that compares with examples, or is shown
+them, is not asked to find the very text that it was given.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Trial:
         return [row for row in self.rows if row.criterion == criterion]
 
     def figures(self, criterion: str) -> dict[str, Any]:
-        """count, scored, unscored, abstained, exact (share of the scored at the expected level), distance (its mean)."""
+        """count, scored, unscored, abstained, exact (share of the scored at the expected level), distance (its
+        mean)."""
         rows = self.of(criterion)
         scored = [row for row in rows if row.distance is not None]
         exact = sum(row.judgment.level == row.expected for row in scored)

@@ -64,8 +64,8 @@ def is_draft(version: Version | str) -> bool:
 def matches(version: Version, wanted: str | None) -> bool:
     """Whether a version lies in a range.
 
-    `None` takes every release; `1` and `^1` the same major; `1.2` the same minor; `^1.2` the same major from 1.2.0 on; `~1.2.3`
-    the same minor from 1.2.3 on; a full version itself alone. Drafts match only their full version.
+    `None` takes every release; `1` and `^1` the same major; `1.2` the same minor; `^1.2` the same major from 1.2.0
+    on; `~1.2.3` the same minor from 1.2.3 on; a full version itself alone. Drafts match only their full version.
     """
     if wanted is not None and Version.is_valid(wanted):
         return version == Version.parse(wanted)

@@ -101,9 +101,13 @@ def test_a_bad_line_is_a_row_with_an_error(tmp_path, line, message):
 
 
 def test_a_single_object_that_is_broken(tmp_path):
-    assert rows_of(put(tmp_path / "a.json", '{\n"a": 1,\n"b"\n}'))[0][:3] == (4, None, "is not JSON: expecting ':' delimiter, at character 1")
+    assert rows_of(put(tmp_path / "a.json", '{\n"a": 1,\n"b"\n}'))[0][:3] == (
+        4,
+        None,
+        "is not JSON: expecting ':' delimiter, at character 1",
+    )
     assert rows_of(put(tmp_path / "a.json", b'{\n"a": "\xff"}'))[0].error == "is not UTF-8 text; save it as UTF-8"
-    assert rows_of(put(tmp_path / "a.json", '{"a": 1}\n{"a": 2}\n{"a": ')) [2].line == 3
+    assert rows_of(put(tmp_path / "a.json", '{"a": 1}\n{"a": 2}\n{"a": '))[2].line == 3
 
 
 def test_a_row_without_end_does_not_fill_the_memory(tmp_path, monkeypatch):
@@ -192,7 +196,14 @@ def test_parquet(tmp_path):
 def test_cells_that_json_does_not_have(tmp_path):
     day = datetime.date(2024, 2, 29)
     one = uuid.uuid4()
-    cells = {"day": day, "cost": decimal.Decimal("1.50"), "raw": b"text", "image": b"\xff", "key": one, "many": (1, {"x": day})}
+    cells = {
+        "day": day,
+        "cost": decimal.Decimal("1.50"),
+        "raw": b"text",
+        "image": b"\xff",
+        "key": one,
+        "many": (1, {"x": day}),
+    }
     plain = files._cell(cells)
     assert plain["image"] == b"\xff"
     del plain["image"]
@@ -272,7 +283,9 @@ def test_an_unknown_format_names_the_known_ones(tmp_path, content):
     assert fault(path).startswith(f"{path}: has a format that is not known; supported are .jsonl")
 
 
-@pytest.mark.parametrize("content", [b"hello", gzip.compress(b'{"a": 1}\n' * 9000)[:60], gzip.compress(b"x" * 99)[:-9] + b"123456789"])
+@pytest.mark.parametrize(
+    "content", [b"hello", gzip.compress(b'{"a": 1}\n' * 9000)[:60], gzip.compress(b"x" * 99)[:-9] + b"123456789"]
+)
 def test_broken_gzip(tmp_path, content):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(content)

@@ -75,7 +75,10 @@ def test_numbers_of_many_digits_are_exact():
     ("text", "expected"),
     [
         ("[]", []),
-        ('[{"a": 1},\n{"a": }\n, {"a": 3}]', [(1, 1, {"a": 1}, None), (2, 2, None, "expecting value"), (3, 3, {"a": 3}, None)]),
+        (
+            '[{"a": 1},\n{"a": }\n, {"a": 3}]',
+            [(1, 1, {"a": 1}, None), (2, 2, None, "expecting value"), (3, 3, {"a": 3}, None)],
+        ),
         ('[{"a": 1, "a": 2}, 3]', [(1, 1, None, "has the key 'a' twice"), (1, 2, 3, None)]),
         ('[{"a": 1} {"b": [2, "]"]}, 4]', [(1, 1, None, "extra data"), (1, 2, 4, None)]),
         ("[1,,2]", [(1, 1, 1, None), (1, 2, None, "is empty: there is a comma too many"), (1, 3, 2, None)]),

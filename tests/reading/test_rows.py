@@ -19,7 +19,9 @@ PAIR = (Message("user", "I failed."), Message("assistant", "That hurts."))
 
 TEXT = st.text()
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8
+)
 
 
 def read(row, **options):
@@ -70,7 +72,11 @@ def test_contents_and_metadata_pass_through_unharmed(turns, reply, metadata):
     assert conversation.metadata == {name: value for name, value in metadata.items() if value is not None}
 
 
-@given(st.dictionaries(TEXT, JSON | st.binary() | st.floats(), max_size=4), st.sampled_from(["messages", "response", "id"]), JSON)
+@given(
+    st.dictionaries(TEXT, JSON | st.binary() | st.floats(), max_size=4),
+    st.sampled_from(["messages", "response", "id"]),
+    JSON,
+)
 def test_any_row_gives_a_conversation_or_a_sentence(row, column, value):
     try:
         conversation = read({"response": "x", **row, column: value})
@@ -101,7 +107,9 @@ def test_a_tool_call_has_no_words():
     assert read({"messages": [USER, {"role": "assistant", "function_call": {"name": "f"}}]}).messages[1].content == ""
 
 
-@pytest.mark.parametrize(("given_id", "text"), [("a", "a"), (7, "7"), (10**30, "1" + "0" * 30), (" a ", " a "), (None, "file:1")])
+@pytest.mark.parametrize(
+    ("given_id", "text"), [("a", "a"), (7, "7"), (10**30, "1" + "0" * 30), (" a ", " a "), (None, "file:1")]
+)
 def test_ids_are_text_or_whole_numbers(given_id, text):
     assert read({"id": given_id, "response": "x"}).id == text
 
@@ -114,7 +122,10 @@ def test_unknown_columns_become_metadata():
 
 
 def test_the_columns_of_an_unfinished_form_become_metadata():
-    assert read({"messages": [USER, REPLY], "prompt": "I failed.", "context": "c"}).metadata == {"prompt": "I failed.", "context": "c"}
+    assert read({"messages": [USER, REPLY], "prompt": "I failed.", "context": "c"}).metadata == {
+        "prompt": "I failed.",
+        "context": "c",
+    }
     assert read({"prompt": "p", "completion": "r", "context": "c"}).metadata == {"context": "c"}
     assert read({"context": "c", "response": "r", "prompt": "p"}).metadata == {"prompt": "p"}
 
@@ -147,7 +158,15 @@ def test_cells_of_a_table_of_texts_are_looked_into():
 
 def test_a_map_names_other_columns():
     mapping = parse_map("reply=answer, context=question,emotion=feeling,id=uid,metadata.topic=t")
-    row = {"answer": "That hurts.", "question": "I failed.", "feeling": "sad", "uid": 5, "t": "exam", "id": "other", "response": "old"}
+    row = {
+        "answer": "That hurts.",
+        "question": "I failed.",
+        "feeling": "sad",
+        "uid": 5,
+        "t": "exam",
+        "id": "other",
+        "response": "old",
+    }
     conversation = read(row, mapping=mapping)
     assert conversation.messages == PAIR
     assert conversation.id == "5"
@@ -207,22 +226,37 @@ for _ in range(150):
         ({"messages": [USER]}, "messages: has no assistant reply"),
         ({"messages": [USER, {"content": "x"}]}, "messages.1.role: is missing"),
         ({"messages": [{"from": "gpt", "value": "x"}]}, "messages.0.role: is missing; from and value belong under"),
-        ({"messages": [{"role": "Assistant", "content": "x"}]}, "messages.0.role: is 'Assistant'; expected one of system,"),
+        (
+            {"messages": [{"role": "Assistant", "content": "x"}]},
+            "messages.0.role: is 'Assistant'; expected one of system,",
+        ),
         ({"messages": [{"role": ["user"], "content": "x"}]}, "messages.0.role: is ['user']; expected one of"),
         ({"messages": [{"role": "x" * 99, "content": "x"}]}, "messages.0.role: is 'xxxxxxxxxxxx"),
         ({"messages": [{"role": "assistant", "content": None}]}, "messages.0.content: is null; expected text"),
         ({"messages": [{"role": "assistant"}]}, "messages.0.content: is missing"),
         ({"messages": [{"role": "assistant", "content": []}]}, "messages.0.content: is an empty list; expected text"),
-        ({"messages": [{"role": "assistant", "content": 3}]}, "messages.0.content: must be text or a list of text parts, not a"),
+        (
+            {"messages": [{"role": "assistant", "content": 3}]},
+            "messages.0.content: must be text or a list of text parts, not a",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages.0.content.0: is a part of type 'image_url'; only text is judged",
         ),
-        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0: must be a text part, not null"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages.0.content.0: must be a text part, not null",
+        ),
         ({"conversations": ["x"]}, "conversations.0: must be a message with from and value, not text"),
-        ({"conversations": [{"from": "narrator", "value": "x"}]}, "conversations.0.from: is 'narrator'; expected one of"),
+        (
+            {"conversations": [{"from": "narrator", "value": "x"}]},
+            "conversations.0.from: is 'narrator'; expected one of",
+        ),
         ({"conversations": [{"from": "gpt"}]}, "conversations.0.value: is missing"),
-        ({"conversations": [{"from": "gpt", "value": 3}]}, "conversations.0.value: must be text or a list of text parts"),
+        (
+            {"conversations": [{"from": "gpt", "value": 3}]},
+            "conversations.0.value: must be text or a list of text parts",
+        ),
         ({"prompt": "x"}, "has no reply: `prompt` is there, `completion` is missing"),
         ({"context": "x"}, "has no reply: `context` is there, `response` is missing"),
         ({"completion": "x"}, "has `completion` without a `prompt`; say --map reply=completion"),
@@ -243,7 +277,10 @@ for _ in range(150):
         ({"response": "x", "metadata": "some"}, "metadata: must be an object, not text"),
         ({"response": "x", "metadata": "{some"}, "metadata: is text that is not JSON"),
         ({"response": "x", "rubric": "[some"}, "rubric: is text that is not JSON"),
-        ({"response": "x", "e": 1, "metadata": {"e": 2}}, "e: stands in `metadata` and as a column, with different values"),
+        (
+            {"response": "x", "e": 1, "metadata": {"e": 2}},
+            "e: stands in `metadata` and as a column, with different values",
+        ),
         ({"response": "x", "e": float("inf")}, "e: is inf, which JSON cannot write"),
         ({"response": "x", "e": {"f": [b"\xff"]}}, "e.f.0: is a bytes, which JSON cannot write"),
         ({"response": "x", "e": datetime.date(2020, 1, 1)}, "e: is a date, which JSON cannot write"),
@@ -264,7 +301,10 @@ def test_a_bad_row_is_a_sentence_with_its_key(row, message):
 
 
 def test_a_mapped_column_that_a_row_lacks_is_a_bad_row():
-    assert fault({"response": "x"}, mapping={"response": "answer"}) == "answer: has no such column; its columns are 'response'"
+    assert (
+        fault({"response": "x"}, mapping={"response": "answer"})
+        == "answer: has no such column; its columns are 'response'"
+    )
     assert fault({}, mapping={"response": "answer"}) == "answer: has no such column; its columns are none"
     assert fault({"answer": None, "messages": [REPLY]}, mapping={"response": "answer"}).startswith("has no messages")
 
@@ -273,7 +313,9 @@ def test_the_key_is_the_column_that_was_mapped():
     assert fault({"chat": [USER]}, mapping={"messages": "chat"}) == "chat: has no assistant reply"
 
 
-@pytest.mark.parametrize(("value", "text"), [("a", "a"), (3, "3"), (True, None), ("", None), (None, None), ("\ud83d", "?")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (3, "3"), (True, None), ("", None), (None, None), ("\ud83d", "?")]
+)
 def test_the_id_of_a_bad_row(value, text):
     assert row_id({"id": value}) == text
     assert row_id({"uid": value}, {"id": "uid"}) == text

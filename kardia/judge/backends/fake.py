@@ -28,7 +28,8 @@ Script = Callable[[Request], Any] | Mapping[str, Any] | Sequence[Any] | str
 
 
 def fake_level(criterion: Criterion, text: str, sample: int = 0) -> Level:
-    """The level that the fake judge gives: from a hash of the criterion's id and the judged text, evenly over the scale."""
+    """The level that the fake judge gives: from a hash of the criterion's id and the judged text, evenly over the
+    scale."""
     digest = hashlib.sha256(f"kardia-fake\0{criterion.id}\0{sample}\0{text}".encode("utf-8", "surrogatepass")).digest()
     return criterion.levels[int.from_bytes(digest[:8], "big") % len(criterion.levels)]
 
@@ -37,9 +38,9 @@ class FakeJudge:
     """A judge without a model.
 
     Args:
-        script: what it answers. None: a level from a hash of the text. A function of the request (also an async one) that
-            returns text, a mapping (sent as JSON), an `Answer`, or an exception to fail with. A mapping or text: the same answer
-            every time. A list: one answer after the other, by turns.
+        script: what it answers. None: a level from a hash of the text. A function of the request (also an async one)
+            that returns text, a mapping (sent as JSON), an `Answer`, or an exception to fail with. A mapping or
+            text: the same answer every time. A list: one answer after the other, by turns.
         profile: default: the shipped profile `fake`.
 
     Attributes:
@@ -101,7 +102,7 @@ def _from_hash(request: Request) -> Any:
             key=lambda place: hashlib.sha256(request.candidates[place].encode()).hexdigest(),
         )
         return {"reason": _WORDS, "ranking": [f"R{place + 1}" for place in order]}
-    verdicts = {
+    verdicts: dict[str, Any] = {
         criterion.id: {"reason": _WORDS, "evidence": [], "level": fake_level(criterion, text, sample)}
         for criterion in request.criteria
     }

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server, over one shared aiohttp session.
 
-Structured output is asked for by `response_format`; where a server does not know that, plain JSON is asked for by the prompt alone,
-and parsed just as strictly.
+Structured output is asked for by `response_format`; where a server does not know that, plain JSON is asked for by
+the prompt alone, and parsed just as strictly.
 """
 
 from __future__ import annotations

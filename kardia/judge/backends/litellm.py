@@ -18,8 +18,8 @@ class LitellmJudge:
     """The `litellm` backend.
 
     Args:
-        profile: `model` as litellm names it (`anthropic/…`, `gemini/…`); the key from `api_key_env`, else from the variable that
-            litellm itself reads for the provider.
+        profile: `model` as litellm names it (`anthropic/…`, `gemini/…`); the key from `api_key_env`, else from the
+            variable that litellm itself reads for the provider.
 
     Raises:
         ProfileError: where the key's environment variable is not set.
