@@ -158,15 +158,17 @@ class TestJudging:
         assert value(rubric, kind) > value(rubric, cold) + 0.2
 
     def test_most_examples_are_known_again(self, judge: EmbeddedJudge, rubric: Rubric) -> None:
-        told = [(example, level) for example in rubric.examples_of("warmth") if (level := example.levels["warmth"])]
-        plain = [(example, level) for example, level in told if isinstance(example.context, str)]
-        asked = [request(rubric, example.reply, context=str(example.context)) for example, _ in plain]
+        told = [
+            (example.levels["warmth"], request(rubric, example.reply, context=example.context))
+            for example in rubric.examples_of("warmth")
+            if isinstance(example.context, str) and _nothing_to_compare(example.reply) is None
+        ]
         right = 0
-        for (_, level), opinions in zip(plain, ask(judge, *asked), strict=True):
+        for (level, _), opinions in zip(told, ask(judge, *(asked for _, asked in told)), strict=True):
             shares = opinions["warmth"].probabilities
             assert shares is not None
             right += max(shares, key=lambda name: shares[name]) == level
-        assert right / len(plain) > 0.7
+        assert right / len(told) > 0.7
 
     def test_company_and_order_change_nothing(self, rubric: Rubric) -> None:
         replies = [KIND, COLD, "ok", "I hear you. " * 60, "Tell me more?", KIND]
