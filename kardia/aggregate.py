@@ -55,7 +55,9 @@ class Outcome:
 
 def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
     """Σ w·v / Σ w. Values in [0, 1], weights ≥ 0 and not all 0."""
-    return _clip(math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights))
+    _, power = math.frexp(max(weights))
+    parts = [math.ldexp(w, -power) for w in weights]  # exact; the sum of huge weights would overflow
+    return _clip(math.fsum(w * v for w, v in zip(parts, values, strict=True)) / math.fsum(parts))
 
 
 def product(values: Sequence[float], weights: Sequence[float]) -> float:
@@ -127,7 +129,8 @@ def apply_conditions(rubric: Rubric, judgments: Mapping[str, Judgment]) -> dict[
         if known is not None:
             return known
         own = judgments[criterion.id]
-        if criterion.conditions and own.status != "not_applicable":
+        # a judge's own "not relevant" (it has a reason) counts only where its branch is reached
+        if criterion.conditions and (own.status != "not_applicable" or own.reason is not None):
             own = _masked(criterion, own, {key: settle(rubric.by_id[key]) for key in _named(criterion)})
         settled[criterion.id] = own
         return own
@@ -150,7 +153,7 @@ def _masked(criterion: Criterion, own: Judgment, parents: Mapping[str, Judgment]
             blocked = open_[0]  # only what nobody knows keeps this alternative from holding
     if blocked is not None:
         why = f"applies only at certain levels of {blocked.criterion}, which is {blocked.status}"
-        return Judgment(criterion.id, "unscored", error=why)
+        return Judgment(criterion.id, blocked.status, error=why)
     return Judgment(
         criterion.id, "not_applicable", error=f"not at these levels of {', '.join(sorted(_named(criterion)))}"
     )
@@ -189,7 +192,7 @@ def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
     if open_needs:
         return Outcome(None, "unscored", (), parts, f"the requirement {open_needs[0]} is not scored")
     if score is None:
-        return Outcome(None, "unscored", (), parts, why)
+        return Outcome(None, "unscored", (), parts, why or "no criterion applies")
     return Outcome(score, "partial" if missing else "scored", (), parts)
 
 

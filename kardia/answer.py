@@ -36,7 +36,9 @@ MAX_RAW = 2000
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _CODE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*)\n[ \t]*```\Z", re.DOTALL)
-_VERDICT = re.compile(r"^[ \t]*\**verdict\**[ \t]*:[ \t]*\**[ \t]*(.*?)[ \t]*\**[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_VERDICT = re.compile(r"^[ \t]*\**verdict\**[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+_AROUND = " \t\r\n*"  # white space, and Markdown's bold
+_END = re.compile(r"<.*>\Z", re.DOTALL)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -113,7 +115,7 @@ def unscored(criterion: Criterion, why: str, raw: str | None = None) -> Judgment
     if raw is not None and raw.strip():
         shown = raw if len(raw) <= MAX_RAW else raw[:MAX_RAW] + "…"
         why = f"{why} | the judge said: {shown}"
-    return Judgment(criterion.id, "unscored", error=why)
+    return Judgment(criterion.id, "unscored", error=_writable(why))
 
 
 def read_answer(request: Request, answer: Answer) -> tuple[list[Judgment], bool]:
@@ -135,8 +137,9 @@ def read_answer(request: Request, answer: Answer) -> tuple[list[Judgment], bool]
         if request.mode == "all_criteria":
             return _read_all(request, load_object(text))
         return [_read_verdict(request, request.criteria[0], load_object(text))], False
-    except Malformed as problem:
-        why = f"the answer was cut off at its token limit, and {problem}" if answer.truncated else str(problem)
+    except (Malformed, RecursionError) as problem:
+        said = str(problem) if isinstance(problem, Malformed) else "the answer is nested too deeply"
+        why = f"the answer was cut off at its token limit, and {said}" if answer.truncated else said
         return [unscored(item, why, text) for item in request.criteria], True
 
 
@@ -159,6 +162,10 @@ def load_object(text: str) -> dict[str, Any]:
         raise Malformed(f"the answer is not a JSON object ({problem.msg})") from None
     except RecursionError:
         raise Malformed("the answer is nested too deeply") from None
+    except Malformed:
+        raise
+    except ValueError as problem:  # Python refuses numbers of thousands of digits
+        raise Malformed(f"the answer is not a JSON object ({problem})") from None
     if not isinstance(data, dict):
         raise Malformed("the answer is not a JSON object")
     return data
@@ -227,7 +234,12 @@ def _reason(data: Mapping[str, Any]) -> str:
     reason = data.get("reason")
     if not isinstance(reason, str) or not reason.strip():
         raise Malformed("the answer has no reason")
-    return reason.strip()
+    return _writable(reason.strip())
+
+
+def _writable(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell, is no character: as UTF-8 it could not be written."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _short(value: Any) -> str:
@@ -259,7 +271,8 @@ def _read_logprob(request: Request, answer: Said, text: str) -> Judgment:
     reason = re.sub(r"\A\s*\**reason\**\s*:\s*\**", "", body[: line.start()], flags=re.IGNORECASE).strip()
     if not reason:
         raise Malformed("the answer has no reason")
-    label = line.group(1)
+    reason = _writable(reason)
+    label = line.group(1).strip(_AROUND)
     if label not in labels:
         raise Malformed(f"the verdict {label[:40]!r} is none of {', '.join(labels)}")
     if answer.tokens is None:
@@ -272,12 +285,15 @@ def _read_logprob(request: Request, answer: Said, text: str) -> Judgment:
 
 
 def _label_shares(tokens: Sequence[TokenChoice], label: str, labels: Mapping[str, Level]) -> dict[Level, float] | None:
-    for token in reversed(tokens):  # the verdict is the last thing said
-        if token.token.strip() != label:
+    for token in reversed(tokens):  # the verdict is the last thing said, apart from what ends the turn
+        word = token.token.strip(_AROUND)
+        if not word or _END.match(word):
             continue
+        if word != label:
+            return None
         shares = dict.fromkeys(labels.values(), 0.0)
         for text, logprob in token.alternatives.items():
-            level = labels.get(text.strip())
+            level = labels.get(text.strip(_AROUND))
             if level is not None and logprob <= 0.01 and not math.isnan(logprob):
                 shares[level] += math.exp(min(logprob, 0.0))
         return shares if shares[labels[label]] > 0 else None
@@ -308,7 +324,7 @@ def from_distribution(
         a scored judgment, or an unscored one where the numbers are no distribution.
     """
     shares = {name: float(probabilities.get(name, 0.0)) for name in criterion.levels}
-    total = math.fsum(shares.values())
+    total = sum(shares.values())
     if not math.isfinite(total) or total <= 0 or min(shares.values()) < 0 or set(probabilities) - set(shares):
         return unscored(criterion, "the judge's probabilities are no distribution over the levels")
     shares = {name: share / total for name, share in shares.items()}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kardia.answer import Malformed, answer_schema, load_object
+from kardia.answer import MAX_RAW, Malformed, answer_schema, load_object
 from kardia.conversation import Conversation, Target
 from kardia.engine import loop
 from kardia.engine.ask import Health, answered
@@ -198,13 +198,16 @@ class _Comparison:
                 if isinstance(answer, AnswerError):
                     self.error = str(answer)
                     break
+                if isinstance(answer, Said) and answer.refusal:
+                    self.error = f"the judge refused | the judge said: {answer.refusal[:MAX_RAW]}"
+                    break
                 try:
                     verdict = self._verdict(answer, len(request.candidates))
                     self.error = None
                     break
                 except Malformed as problem:
                     raw = answer.text if isinstance(answer, Said) else None
-                    self.error = f"{problem} | the judge said: {raw}"
+                    self.error = f"{problem} | the judge said: {raw[:MAX_RAW]}" if raw else str(problem)
             if self.error is not None:
                 return []
             verdicts.append(verdict)
@@ -213,8 +216,6 @@ class _Comparison:
     def _verdict(self, answer: Said | Known, size: int) -> Any:
         if isinstance(answer, Known):
             raise Malformed("the judge gave no words")
-        if answer.refusal:
-            raise Malformed(f"the judge refused: {answer.refusal}")
         key = "better" if self.mode == "pairwise" else "ranking"
         data = load_object(answer.text or "")
         reason = data.get("reason")

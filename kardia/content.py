@@ -28,7 +28,8 @@ def folders(kind: Kind) -> list[Path]:
     places = [Path.cwd() / kind]
     for entry in os.environ.get("KARDIA_PATH", "").split(os.pathsep):
         if entry:
-            places.append(Path(entry).expanduser() / kind)
+            # unlike Path.expanduser, leaves an unknown ~user alone
+            places.append(Path(os.path.expanduser(entry)) / kind)
     places.append(shipped(kind))
     found: dict[Path, Path] = {}
     for place in places:

@@ -108,7 +108,11 @@ class MissingExtra(KardiaError):
 
     def __init__(self, extra: str, purpose: str) -> None:
         self.extra = extra
+        self.purpose = purpose
         super().__init__(f"{purpose} needs an optional part of kardia: pip install 'kardia[{extra}]'")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.extra, self.purpose)
 
 
 class JudgeError(KardiaError):

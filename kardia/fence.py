@@ -14,17 +14,19 @@ __all__ = ["fence", "neutralise", "nonce", "plain"]
 
 _ANGLES = {"<": "\u2039", ">": "\u203a"}  # ‹ ›
 _SQUARES = {"[": "\u27e6", "]": "\u27e7"}  # ⟦ ⟧
+_LOOKALIKES = str.maketrans(_ANGLES | _SQUARES)
 _BACK = str.maketrans({mark: plain for table in (_ANGLES, _SQUARES) for plain, mark in table.items()})
 
 # What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek,
-# Cohere and their kin: `<|…|>` (also with DeepSeek's full-width bars), `<s>`, `<start_of_turn>`, `[INST]`,
-# `<<SYS>>`, `<think>` …
+# Cohere and their kin: `<|…|>` (also with DeepSeek's full-width bars), `<|turn>` and `<turn|>` with one bar, `<s>`,
+# `<start_of_turn>`, `[INST]`, `<<SYS>>`, `<think>` …
 _CONTROL = re.compile(
     r"<[|\uff5c][^<>\n]{0,80}?[|\uff5c]>"
+    r"|<\|\w{1,40}>|<\w{1,40}\|>"
     r"|<</?SYS>>"
     r"|</?(?:s|bos|eos|pad|unk|mask|think|thinking|tool_call|tool_response|start_of_turn|end_of_turn|start_of_image"
-    r"|end_of_image|im_start|im_end|system|user|assistant)>"
-    r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK)\]",
+    r"|end_of_image|im_start|im_end|system|user|assistant|sop|eop|bos_token|eos_token|pad_token)>"
+    r"|\[/?(?:INST|gMASK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK)\]",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"<{3,}|>{3,}")
@@ -37,8 +39,11 @@ def nonce(part: str) -> str:
 
 def neutralise(text: str) -> str:
     """The text with fence look-alikes and chat-template tokens defused; anything else is untouched."""
-    text = _CONTROL.sub(lambda match: _swap(match.group()), text)
-    return _FENCE.sub(lambda match: _swap(match.group()), text)
+    while True:
+        defused = _FENCE.sub(_swapped, _CONTROL.sub(_swapped, text))
+        if defused == text:
+            return text
+        text = defused  # once more: what is defused can complete a token around it, as in `<|<|end|>|>`
 
 
 def plain(text: str) -> str:
@@ -58,5 +63,5 @@ def fence(label: str, part: str) -> str:
     return f"<<<{label} {mark}\n{neutralise(part)}\n{mark} {label}>>>"
 
 
-def _swap(token: str) -> str:
-    return "".join(_ANGLES.get(char) or _SQUARES.get(char) or char for char in token)
+def _swapped(token: re.Match[str]) -> str:
+    return token.group().translate(_LOOKALIKES)

@@ -28,5 +28,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass  # where a folder on the way is a file, there is nothing to remove
         raise OutputError(f"cannot be written: {problem.strerror or problem}", file=str(path)) from None

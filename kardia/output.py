@@ -51,20 +51,30 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
     target = Path(path)
     if target.is_dir():
         raise OutputError("is a directory; name a file", file=path)
-    if source not in (None, "-") and target.exists() and Path(str(source)).exists() and target.samefile(str(source)):
+    if _same(target, source):
         raise OutputError("is the input itself; name another file", file=path)
     if not target.parent.is_dir():
         raise OutputError(f"there is no folder {str(target.parent)!r}", file=path)
+    if target.exists() and not target.is_file():
+        raise OutputError("is not a file; for standard output leave -o out", file=path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputError("cannot be written: it is read-only", file=path)
     partial = partial_path(target)
+    if _same(partial, source):
+        raise OutputError(f"would overwrite the input {source}; name another file", file=path)
     try:
         partial.unlink(missing_ok=True)
-        if target.exists() and not os.access(target, os.W_OK):
-            raise OutputError("cannot be written: it is read-only", file=path)
         if form == "parquet":
             return _Parquet(target, open(partial, "wb", opener=private_opener))
         return _Lines(target, open(partial, "w", encoding="utf-8", newline="\n", opener=private_opener))
     except OSError as problem:
         raise OutputError(f"cannot be written: {problem.strerror or problem}", file=path) from None
+
+
+def _same(path: Path, source: str | None) -> bool:
+    if source is None or source == "-" or not path.exists() or not os.path.exists(source):
+        return False
+    return os.path.samefile(path, source)
 
 
 class _Lines:
@@ -130,9 +140,11 @@ class _Parquet:
         self.schema = _schema(pa)
         self.writer = pq.ParquetWriter(stream, self.schema, compression="zstd")
         self.rows: list[dict[str, Any]] = []
+        self.count = 0
 
     def write(self, card: Scorecard) -> None:
         self.rows.append(_row(card))
+        self.count += 1
         if len(self.rows) >= ROWS_A_BATCH:
             self._flush()
 
@@ -162,6 +174,8 @@ class _Parquet:
             self.stream.close()
         except (OSError, OutputError):
             pass
+        if not self.count:
+            partial_path(self.target).unlink(missing_ok=True)
         return _kept(self.target)
 
 

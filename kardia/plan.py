@@ -181,11 +181,15 @@ def _among(value: Any, wanted: Sequence[Any]) -> bool:
 
 def _trial(rubric: Rubric) -> Conversation:
     """A conversation that meets every condition and has every span: what a template must be able to render."""
-    reads = sorted({criterion.reads or "reply" for criterion in rubric.criteria} - {"reply", "conversation"})
-    spans = "".join(f"<{name}>text</{name}>" for name in reads if name != "thinking")
-    reply = "<think>text</think>" + (spans + "<response>text</response>" if spans else "text")
+    reads = {criterion.reads or "reply" for criterion in rubric.criteria} - {"reply", "conversation", "thinking"}
+    names = sorted(reads | {"response"}) if reads else []
+    reply = "<think>text</think>" + ("".join(f"<{name}>text</{name}>" for name in names) or "text")
     metadata: dict[str, Any] = dict.fromkeys(rubric.metadata, "text")
+    wanted: dict[str, list[Any]] = {}
     for criterion in rubric.criteria:
-        metadata.update(dict((criterion.only_if or {}).items()))
+        for key, values in (criterion.only_if or {}).items():
+            wanted.setdefault(key, []).extend(values)
+    metadata.update(wanted)
+    metadata.pop("rubric", None)  # a row's own criteria stand there
     messages = (Message("user", "text"), Message("assistant", reply))
     return Conversation("trial", messages, metadata)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
@@ -28,12 +29,13 @@ from kardia.errors import TemplateError
 from kardia.fence import fence
 from kardia.rubric.models import Criterion, Example
 from kardia.rubric.rubric import Rubric
-from kardia.spans import context_of
+from kardia.spans import context_of, split_reply
 from kardia.yamlfile import read_text
 
 __all__ = ["BLOCKS", "Template", "load_template", "question_variables", "shared_variables"]
 
 BLOCKS = ("system", "shared", "question")
+MAX_REPEATED = 10_000
 _HEADER = re.compile(r"\A\{#-?\s*kardia template,?\s+version\s+(\d+(?:\.\d+){0,2}),\s+for\s+([a-z_]+)")
 _SHARED = {"rubric", "background", "context", "target", "candidates", "mode"}
 _NAMES = {
@@ -46,6 +48,8 @@ _NAMES = {
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, without a loader: a template reads nothing but what it is given."""
 
+    intercepted_binops = frozenset({"*", "**"})
+
     def __init__(self) -> None:
         super().__init__(
             undefined=StrictUndefined,
@@ -54,6 +58,17 @@ class _Environment(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             extensions=(),
         )
+        # equal requests must be equal text: nothing random
+        del self.globals["lipsum"]
+        del self.filters["random"]
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Arithmetic that could fill the memory or take for ever is refused."""
+        sizes = [len(side) if isinstance(side, (str, list, tuple)) else 1 for side in (left, right)]
+        times = [side for side in (left, right) if isinstance(side, int)]
+        if operator == "**" or max(sizes) * max(times, default=1) > MAX_REPEATED:
+            raise SecurityError(f"{operator} makes too much here; at most {MAX_REPEATED:,} characters, and no powers")
+        return super().call_binop(context, operator, left, right)
 
 
 @dataclass(frozen=True)
@@ -80,12 +95,7 @@ class Template:
         Raises:
             TemplateError: with file and line, where it uses an undefined name or reaches for Python's internals.
         """
-        try:
-            return self.blocks[block](variables).strip()
-        except (UndefinedError, SecurityError) as problem:
-            raise TemplateError(str(problem), file=self.file, key=f"block {block}") from None
-        except Exception as problem:  # a template can divide by zero, loop too long, call a string
-            raise TemplateError(f"fails: {problem}", file=self.file, key=f"block {block}") from None
+        return self.blocks[block](variables).strip()
 
 
 def load_template(name: str, mode: str) -> Template:
@@ -138,7 +148,7 @@ def _load(path: str, name: str, _changed: int) -> Template:
         raise TemplateError(f"has a block {extra!r} that nobody renders", file=path, line=line)
     for block in BLOCKS:
         _check_names(found[block], block, path)
-    blocks = {block: _block_function(environment, whole, block) for block in BLOCKS}
+    blocks = {block: _block_function(environment, whole, block, path) for block in BLOCKS}
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     return Template(name, header.group(1), header.group(2), digest, path, blocks)
 
@@ -152,13 +162,31 @@ def _check_names(block: nodes.Block, name: str, path: str) -> None:
         raise TemplateError(f"uses {unknown!r}, which block {name} is not given; it has: {known}", file=path, line=line)
 
 
-def _block_function(environment: _Environment, whole: JinjaTemplate, block: str) -> Callable[[Mapping[str, Any]], str]:
+def _block_function(
+    environment: _Environment, whole: JinjaTemplate, block: str, path: str
+) -> Callable[[Mapping[str, Any]], str]:
     function = whole.blocks[block]
 
     def render(variables: Mapping[str, Any]) -> str:
-        return str(environment.concat(function(whole.new_context(dict(variables)))))
+        try:
+            return str(environment.concat(function(whole.new_context(dict(variables)))))
+        except Exception as problem:  # a template can divide by zero, loop too long, call a string
+            known = isinstance(problem, (UndefinedError, SecurityError))
+            message = str(problem) if known else f"fails: {problem}"
+            line = _line(problem.__traceback__, whole)
+            raise TemplateError(message, file=path, line=line, key=f"block {block}") from None
 
     return render
+
+
+def _line(trace: TracebackType | None, whole: JinjaTemplate) -> int | None:
+    """The template's line in which the innermost of its own frames stands."""
+    line: int | None = None
+    while trace is not None:
+        if trace.tb_frame.f_globals is whole.root_render_func.__globals__:
+            line = whole.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return line
 
 
 def shared_variables(
@@ -174,8 +202,8 @@ def shared_variables(
         value = conversation.metadata.get(name)
         if value is not None and value != "":
             background.append({"name": name, "about": about, "text": fence(name, _words(value))})
-    whole = target.kind == "conversation" or target.reads == "conversation"
-    messages = () if whole and not candidates else context_of(conversation)
+    # a reply rubric within one for conversations still judges the reply alone, after its context
+    messages = () if target.reads == "conversation" and not candidates else context_of(conversation)
     return {
         "rubric": {"title": rubric.title, "description": (rubric.file.description or "").strip()},
         "mode": mode,
@@ -187,19 +215,13 @@ def shared_variables(
 
 
 def _target_text(conversation: Conversation, target: Target) -> str:
-    if target.kind == "conversation" or target.reads == "conversation":
+    if target.reads == "conversation":
         # message by message: within one fence a message could pretend to be the next one
-        before = context_of(conversation)
-        rest = conversation.messages[len(before) :]
-        turns = [(message.role, message.content) for message in (*before, *rest)]
-        return "\n".join(fence(role, text) for role, text in _judged_turns(conversation, turns))
+        return "\n".join(
+            fence(message.role, split_reply(message.content).reply if message.role == "assistant" else message.content)
+            for message in conversation.messages
+        )
     return fence(target.reads, target.text)
-
-
-def _judged_turns(conversation: Conversation, turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    from kardia.spans import split_reply
-
-    return [(role, split_reply(text).reply if role == "assistant" else text) for role, text in turns]
 
 
 def question_variables(

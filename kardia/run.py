@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kardia.conversation import Conversation
 from kardia.engine import loop
-from kardia.errors import ConversationError, RubricError
+from kardia.errors import ConversationError, OutputError, RubricError
 from kardia.files import private_opener
 from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
 from kardia.judgment import Scorecard
@@ -111,14 +111,19 @@ class Run:
 
     def cards(self) -> Iterator[Scorecard]:
         """The scorecards, in order: for each conversation one for each rubric."""
-        loop.close_later(self.judge)
-        return score_many(self.source.conversations(), self.rubrics, self.judge, text=self.text)
+        try:
+            yield from score_many(self.source.conversations(), self.rubrics, self.judge, text=self.text)
+        finally:
+            loop.finish(self.judge.aclose())
 
     def write_rejected(self, output: str | None) -> None:
         """Lists the bad rows beside the output; does nothing where there is none, or the output is stdout."""
         if not self.bad or output is None or output == "-":
             return
         self.rejected = Path(f"{output}.rejected.jsonl")
-        with open(self.rejected, "w", encoding="utf-8", opener=private_opener) as stream:
-            for item in self.source.rejected():
-                stream.write(json.dumps(item, ensure_ascii=False) + "\n")
+        try:
+            with open(self.rejected, "w", encoding="utf-8", opener=private_opener) as stream:
+                for item in self.source.rejected():
+                    stream.write(json.dumps(item, ensure_ascii=False) + "\n")
+        except OSError as problem:
+            raise OutputError(f"cannot be written: {problem.strerror or problem}", file=str(self.rejected)) from None

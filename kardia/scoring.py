@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def score(
     >>> card.rubric, card.judge, card.status
     ('supportiveness@1.0.0', 'fake', 'scored')
     """
-    return next(iter(score_many([conversation], rubric, judge, text=text)))
+    with closing(score_many([conversation], rubric, judge, text=text)) as cards:
+        return next(cards)
 
 
 def score_many(
@@ -61,7 +63,7 @@ def score_many(
     judge: JudgeLike = None,
     *,
     text: bool = True,
-) -> Iterator[Scorecard]:
+) -> Generator[Scorecard, None, None]:
     """Scores conversations as they come; see `score`.
 
     Usable anywhere: the work is done on kardia's own event loop, also where the caller has one running.
@@ -81,16 +83,19 @@ def score_many(
     """
     loaded = load_judge(judge)
     loop.close_later(loaded)
-    yield from loop.iterate(ascore_many(conversations, rubric, loaded, text=text))
+    try:
+        yield from loop.iterate(ascore_many(conversations, rubric, loaded, text=text))
+    finally:
+        if loaded is not judge:
+            loop.finish(loaded.aclose())
 
 
 async def ascore(
     conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True
 ) -> Scorecard:
     """`score` for asynchronous code, on the caller's loop."""
-    async for card in ascore_many([conversation], rubric, judge, text=text):
-        return card
-    raise AssertionError("one conversation gives one scorecard")
+    async with aclosing(ascore_many([conversation], rubric, judge, text=text)) as cards:
+        return await cards.__anext__()
 
 
 async def ascore_many(
@@ -99,7 +104,7 @@ async def ascore_many(
     judge: JudgeLike = None,
     *,
     text: bool = True,
-) -> AsyncIterator[Scorecard]:
+) -> AsyncGenerator[Scorecard, None]:
     """`score_many` for asynchronous code, on the caller's loop. A judge that is built here is closed here."""
     loaded = load_judge(judge)
     listed = rubric if isinstance(rubric, Sequence) and not isinstance(rubric, str) else [rubric]
@@ -113,8 +118,9 @@ async def ascore_many(
 
     templates = {planner.rubric.ref: planner.template for planner in planners}
     try:
-        async for done in judged(plans(), loaded):
-            yield scorecard(done, loaded.profile, templates[done.plan.rubric.ref], text=text)
+        async with aclosing(judged(plans(), loaded)) as answered:
+            async for done in answered:
+                yield scorecard(done, loaded.profile, templates[done.plan.rubric.ref], text=text)
     finally:
         if loaded is not judge:
             await loaded.aclose()

@@ -26,6 +26,7 @@ _TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merg
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _SPECIAL = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
@@ -100,7 +101,8 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
         found = getattr(problem, "character", None)
         position = getattr(problem, "position", None)
         line = text[:position].count("\n") + 1 if isinstance(position, int) else None
-        what = f"holds a character that YAML does not allow ({found!r})" if found is not None else str(problem)
+        code = f"U+{found:04X}" if isinstance(found, int) else repr(found)
+        what = f"holds a character that YAML does not allow ({code})" if found is not None else str(problem)
         raise YamlError(what, file=file, line=line) from None
     except (RecursionError, ValueError) as problem:
         what = "is nested too deeply" if isinstance(problem, RecursionError) else f"is not YAML: {problem}"
@@ -187,6 +189,8 @@ class _Builder:
 
     def scalar(self, node: Any, path: YamlPath | None, line: int) -> Any:
         text: str = node.value
+        if _SURROGATE.search(text):  # "\\ud800": no text, and no UTF-8 for it
+            raise YamlError("holds half of a surrogate pair; write the character itself", file=self.file, line=line)
         if node.style in ("'", '"', "|", ">"):
             return text
         if path is not None:

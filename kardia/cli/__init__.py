@@ -12,18 +12,21 @@ __all__ = ["main"]
 def main() -> None:
     """Runs the command line. Every error that kardia raises on purpose becomes one sentence on stderr and an exit
     code."""
-    from kardia.cli.app import app
+    from kardia.cli.app import ClosedPipe, Interrupted, app
     from kardia.errors import KardiaError
 
     try:
-        app(prog_name="kardia")
+        try:
+            app(prog_name="kardia")
+        finally:
+            sys.stdout.flush()  # here, and not when the interpreter ends: a closed pipe shows now
     except KardiaError as problem:
         _say(str(problem))
         sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         _say("interrupted")
         sys.exit(130)
-    except BrokenPipeError:
+    except (ClosedPipe, BrokenPipeError):
         # whoever read our output has seen enough; python would complain again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -105,10 +105,10 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
     """
     limits = judge.profile.limits
     spent = Usage()
+    before: int | None = None
     for attempt in range(limits.retries + 1):
         await health.pace("requests", 1, limits.requests_per_minute)
         await health.pace("tokens", _tokens(request, judge), limits.tokens_per_minute)
-        before = health.answered
         answer = await _once(request, judge)
         if not isinstance(answer, Exception):
             health.answered += 1
@@ -119,7 +119,11 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
             return answer, spent
         if not isinstance(answer, TransientError):
             raise answer
-        if answer.down and attempt + 1 >= DEAD_AFTER_TRIES and health.answered == before:
+        if answer.down and before is None:
+            before = health.answered
+        # a judge that has never answered is given fewer tries where the profile allows no more
+        enough = DEAD_AFTER_TRIES if health.answered else min(DEAD_AFTER_TRIES, limits.retries + 1)
+        if answer.down and attempt + 1 >= enough and health.answered == before:
             raise JudgeUnreachable(f"the judge {judge.profile.name} does not answer: {answer}")
         if attempt < limits.retries:
             await asyncio.sleep(_wait(attempt, answer.retry_after))

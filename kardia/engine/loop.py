@@ -14,9 +14,11 @@ import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["close_later", "iterate", "run"]
+__all__ = ["close_later", "finish", "iterate", "run"]
 
 T = TypeVar("T")
+
+CANCEL_S = 10.0
 
 
 class _Closes(Protocol):
@@ -28,12 +30,28 @@ _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _owner: int | None = None
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
+_ended = False
+_abandoned: list[object] = []
+_late: set[asyncio.Future[None]] = set()
+
+
+def _after_fork() -> None:
+    # in the child: the lock may have been held, and the loop's thread is not there; the old loop is kept, since closing it
+    # would disturb the parent's
+    global _lock, _loop, _thread
+    _lock = threading.Lock()
+    _abandoned.append(_loop)
+    _loop = _thread = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _own_loop() -> asyncio.AbstractEventLoop:
     global _loop, _thread, _owner
     with _lock:
-        if _loop is None or _owner != os.getpid():
+        if _loop is None:
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=_serve, args=(loop,), name="kardia-loop", daemon=True)
             thread.start()
@@ -45,17 +63,60 @@ def _own_loop() -> asyncio.AbstractEventLoop:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    while True:
+        try:
+            loop.run_forever()
+            return
+        except (KeyboardInterrupt, SystemExit):
+            continue  # raised by work, which hands it to whoever waits; others still need the loop
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on kardia's loop and waits for it; whatever interrupts the waiting cancels the work."""
-    future = asyncio.run_coroutine_threadsafe(work, _own_loop())
+    """Runs a coroutine on kardia's loop and waits for it; whatever interrupts the waiting cancels the work.
+
+    Raises:
+        RuntimeError: on kardia's own loop, which cannot wait for itself.
+    """
+    loop = _own_loop()
+    if _on_own_loop():
+        work.close()
+        raise RuntimeError(
+            "kardia's own event loop cannot wait for itself: inside a judge or an iterator of conversations, await "
+            "kardia.ascore instead of calling kardia.score"
+        )
+    over = threading.Event()
+
+    async def watched() -> T:
+        try:
+            return await work
+        finally:
+            over.set()
+
+    future = asyncio.run_coroutine_threadsafe(watched(), loop)
     try:
         return future.result()
     except BaseException:
-        future.cancel()
+        if not future.done():
+            # what is under way ends before anything else is done with it, such as closing the iterator that it steps
+            future.cancel()
+            over.wait(CANCEL_S)
         raise
+
+
+def _on_own_loop() -> bool:
+    return threading.current_thread() is _thread
+
+
+def finish(work: Coroutine[Any, Any, None]) -> None:
+    """`run` for what ends something; also where garbage is collected on kardia's own loop, where nobody may wait."""
+    if _ended:
+        work.close()
+    elif _on_own_loop():
+        task = asyncio.ensure_future(work)
+        _late.add(task)
+        task.add_done_callback(_late.discard)
+    else:
+        run(work)
 
 
 def iterate(source: AsyncIterator[T]) -> Iterator[T]:
@@ -72,6 +133,7 @@ def iterate(source: AsyncIterator[T]) -> Iterator[T]:
         if aclose is not None:
             await aclose()
 
+    process = os.getpid()
     try:
         while True:
             more, item = run(step())
@@ -79,7 +141,8 @@ def iterate(source: AsyncIterator[T]) -> Iterator[T]:
                 return
             yield item  # type: ignore[misc]
     finally:
-        run(close())
+        if process == os.getpid():  # in a copy that a fork made, what is under way is the parent's
+            finish(close())
 
 
 def close_later(judge: _Closes) -> None:
@@ -88,10 +151,18 @@ def close_later(judge: _Closes) -> None:
 
 
 def _shut_down() -> None:
+    global _ended
     if _loop is None or _owner != os.getpid() or not _loop.is_running():
         return
 
+    _ended = True
+
     async def close() -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_asyncgens()
         for judge in list(_open):
             await judge.aclose()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
 
 from kardia.answer import combine_samples
 from kardia.engine.ask import Asked, Health, ask
@@ -53,11 +53,12 @@ class _Open:
         return Judged(self.plan, judgments, self.usage)
 
 
-async def judged(plans: Iterable[Plan], judge: Judge) -> AsyncIterator[Judged]:
+async def judged(plans: Iterable[Plan], judge: Judge) -> AsyncGenerator[Judged, None]:
     """Asks the judge for every plan's requests and yields the plans in order, each as soon as all before it are done.
 
     Raises:
         JudgeUnreachable: where asking on would be in vain; what was yielded before stands.
+        Exception: whatever `plans` raises, once everything that came before it was judged and yielded.
     """
     opened: deque[_Open] = deque()
 
@@ -69,22 +70,36 @@ async def judged(plans: Iterable[Plan], judge: Judge) -> AsyncIterator[Judged]:
             else:
                 yield None  # nothing to ask, but it keeps its place
 
-    async for asked in _answers(requests(), judge):
-        head = opened[0]
-        if asked is None:
-            head.left = 0
-        else:
-            head.add(asked)
-        if head.left == 0:
-            yield opened.popleft().close()
+    async with aclosing(_answers(requests(), judge)) as answers:
+        async for asked in answers:
+            head = opened[0]
+            if asked is None:
+                head.left = 0
+            else:
+                head.add(asked)
+            if head.left == 0:
+                yield opened.popleft().close()
 
 
-async def _answers(requests: Iterator[Request | None], judge: Judge) -> AsyncIterator[Asked | None]:
+async def _answers(requests: Iterator[Request | None], judge: Judge) -> AsyncGenerator[Asked | None, None]:
     in_flight = judge.profile.limits.concurrency if judge.batch_size == 1 else 1
     window = 2 * in_flight
     slots = asyncio.Semaphore(in_flight)
     health = Health()
     pending: deque[asyncio.Task[list[Asked | None]]] = deque()
+    ended: Exception | bool = False
+
+    def next_batch() -> list[Request | None]:
+        nonlocal ended
+        batch: list[Request | None] = []
+        try:
+            while not ended and len(batch) < judge.batch_size:
+                batch.append(next(requests))
+        except StopIteration:
+            ended = True
+        except Exception as problem:  # what came before it was asked and paid for: it is handed out first
+            ended = problem
+        return batch
 
     async def work(batch: list[Request | None]) -> list[Asked | None]:
         wanted = [request for request in batch if request is not None]
@@ -94,9 +109,11 @@ async def _answers(requests: Iterator[Request | None], judge: Judge) -> AsyncIte
 
     try:
         while True:
-            while len(pending) < window and (batch := list(islice(requests, judge.batch_size))):
+            while len(pending) < window and (batch := next_batch()):
                 pending.append(asyncio.create_task(work(batch)))
             if not pending:
+                if isinstance(ended, Exception):
+                    raise ended
                 return
             for asked in await pending[0]:
                 yield asked

@@ -5,6 +5,7 @@ Pure: the body is built here and the response is read here, whoever carries them
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,15 @@ from kardia.errors import AnswerError, JudgeUnreachable, ProfileError, Transient
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Request, Said, TokenChoice, Usage
 
-__all__ = ["SCHEMA_REFUSED", "api_key", "chat_body", "failure", "read_response", "retry_after_of"]
+__all__ = [
+    "SCHEMA_REFUSED",
+    "api_key",
+    "chat_body",
+    "failure",
+    "read_response",
+    "retry_after_of",
+    "without_secrets",
+]
 
 TOP_LOGPROBS = 20
 SCHEMA_REFUSED = (400, 415, 422, 501)
@@ -87,6 +96,8 @@ def read_response(data: Any, profile: JudgeProfile) -> Said:
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
     if content is not None and not isinstance(content, str):
         raise TransientError("the endpoint's answer is not a chat completion")
+    if content is not None:
+        content = content.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair could never be sent back
     refusal = message.get("refusal")
     finish = choice.get("finish_reason")
     if not refusal and finish == "content_filter":
@@ -136,7 +147,8 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
     if not text:
         return None
     try:
-        return max(0.0, min(float(text), 3600.0))
+        seconds = float(text)
+        return None if math.isnan(seconds) else max(0.0, min(seconds, 3600.0))
     except ValueError:
         pass
     from datetime import datetime, timezone
@@ -146,7 +158,18 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
         due = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
+    if due.tzinfo is None:  # "-0000": in UTC, says the standard, of a place unknown
+        due = due.replace(tzinfo=timezone.utc)
     return max(0.0, min((due - datetime.now(timezone.utc)).total_seconds(), 3600.0))
+
+
+def without_secrets(text: str, key: str | None, headers: Mapping[str, str]) -> str:
+    """The text without the key and the values of the profile's headers: some servers repeat them in their errors."""
+    for secret in (key, *headers.values()):
+        if secret is not None and len(secret.strip()) >= 8:
+            for form in (secret.strip(), repr(secret.strip())[1:-1]):
+                text = text.replace(form, "[hidden]")
+    return text
 
 
 def failure(status: int, message: str, profile: JudgeProfile, retry_after: float | None = None) -> Exception:

@@ -67,13 +67,15 @@ def check_judge(reference: str | Path, overrides: Sequence[str] = ()) -> CheckRe
         JudgeUnreachable: where nobody answers, the key is refused, or the model is unknown.
     """
     judge = build_judge(load_profile(reference, overrides))
-    loop.close_later(judge)
     profile = judge.profile
     mode = profile.mode if profile.mode in SCORING_MODES else "per_criterion"
     asked = profile if mode == profile.mode else profile.model_copy(update={"mode": mode, "template": None})
     rubric = Rubric(RubricFile.model_validate(_RUBRIC))
     request = Planner(rubric, asked, prompts=judge.reads_prompts).plan(_CONVERSATION).requests[0]
-    answer = loop.run(_answer(judge, request))
+    try:
+        answer = loop.run(_answer(judge, request))
+    finally:
+        loop.run(judge.aclose())
     where = f"{profile.name} ({profile.backend}, {profile.model or 'no model'}, {profile.destination})"
     if isinstance(answer, AnswerError):
         return CheckReport(False, (f"{where} refused the request: {answer}",))

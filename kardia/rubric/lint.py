@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kardia.errors import InputError, RubricError, YamlError
+from kardia.errors import InputError, YamlError
 from kardia.rubric import lint_logic, lint_rules  # noqa: F401 - importing them enters their rules
 from kardia.rubric.checks import file_faults
 from kardia.rubric.lint_history import changed_ids, home, misplaced, overtaken, unlocked
@@ -127,6 +127,7 @@ def lint_file(path: Path, *, data_keys: set[str] | None = None, embed: Embed | N
 
     Raises:
         YamlError: where there is no such file, or it is a directory, unreadable or not UTF-8.
+        RubricError: where the lock beside it is none.
     """
     text = read_text(path)
     name = str(path)
@@ -212,14 +213,13 @@ def _content(
         collected.add(id_, severity, check(path, file))
     if problem is None:
         return
-    if assembled is not None and _moved(path, file, assembled):
+    moved = assembled is not None and _moved(path, file, assembled)
+    if moved:
+        message = f"{file.name}@{file.version} is released, and its content has changed since"
         mend = f"restore the file; make changes in a draft (kardia rubric bump {file.name})"
-        collected.add(
-            "KR901", "error", [(("version",), f"{assembled.ref} is released, and its content has changed since", mend)]
-        )
-        return
+        collected.add("KR901", "error", [(("version",), message, mend)])
     faults = include_faults or list(file_faults(file, *_included(assembled)))
-    collected.faults(faults or [((), problem.message)])
+    collected.faults(faults or ([] if moved else [((), problem.message)]))
 
 
 def _resolved(file: RubricFile, document: Document, path: Path) -> tuple[Rubric | None, InputError | None]:
@@ -256,8 +256,5 @@ def _moved(path: Path, file: RubricFile, rubric: Rubric) -> bool:
     folder = home(path, file)
     if folder is None or is_draft(file.version) or not (folder / LOCK_NAME).exists():
         return False
-    try:
-        entry = read_lock(folder).entry(file.name, file.version)
-    except RubricError:
-        return False
+    entry = read_lock(folder).entry(file.name, file.version)
     return entry is not None and entry.hash != rubric.hash

@@ -3,6 +3,7 @@ lock."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +74,8 @@ def _load_reference(reference: Reference, trail: tuple[str, ...], pins: Mapping[
             f"says {rubric.ref}, but its place says {first.name}@{first.version}", file=str(first.path), line=1
         )
     for other in found[1:]:
-        if other.path.read_bytes() != first.path.read_bytes() and _load_path(other.path, trail, pins) != rubric:
+        same = other.path.read_bytes() == first.path.read_bytes()
+        if not same and _load_path(other.path, trail, pins).hash != rubric.hash:
             raise RubricError(f"{rubric.ref} stands with different content in {first.path} and {other.path}")
     return rubric
 
@@ -147,6 +149,8 @@ def _load_include(
 ) -> Rubric:
     try:
         if looks_like_path(reference):
+            if not (path.parent / reference).exists():
+                raise RubricError(f"there is no file {path.parent / reference}")
             return _load_path(path.parent / reference, trail, pins)
         return _load_reference(parse_reference(reference), trail, pins)
     except RubricError as problem:
@@ -236,7 +240,7 @@ def _int_levels(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _whole(key: Any) -> bool:
-    return isinstance(key, str) and key.lstrip("-").isdigit()
+    return isinstance(key, str) and re.fullmatch(r"-?[0-9]{1,9}", key) is not None
 
 
 def allowed(reference: str, version: str) -> bool:

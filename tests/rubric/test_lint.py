@@ -158,7 +158,7 @@ def test_a_colon_that_breaks_the_yaml_is_invalid_and_says_how_to_mend_it(starter
     assert report.invalid
     (finding,) = report.findings
     assert finding.rule == "yaml"
-    assert finding.line == line_of(starter, "One thing")
+    assert finding.line == line_of(starter, "the reply listen")
     assert "quotes" in finding.message
 
 

@@ -107,8 +107,12 @@ class EmbeddedJudge:
             opinions: list[dict[str, Opinion]] = [{} for _ in requests]
             asked: dict[tuple[_Shown, tuple[Any, ...]], list[tuple[int, Criterion]]] = {}
             pairs: dict[int, Pair] = {}
+            silences: dict[str, str | None] = {}
             for number, request in enumerate(requests):
-                silent = _nothing_to_compare(request.target.text)
+                text = request.target.text
+                if text not in silences:
+                    silences[text] = _nothing_to_compare(text)
+                silent = silences[text]
                 for criterion in request.criteria:
                     shown = self._shown(request.rubric, criterion)
                     why = silent or self._too_little(shown, criterion)

@@ -51,6 +51,8 @@ class FakeJudge:
 
     def __init__(self, script: Script | None = None, *, profile: JudgeProfile | None = None) -> None:
         self.profile = profile or JudgeProfile(name="fake", backend="fake")
+        if isinstance(script, Sequence) and not script:
+            raise ValueError("a script needs at least one answer")
         self.script = script
         self.batch_size = 1
         self.asked: list[Request] = []
@@ -94,12 +96,12 @@ def _from_hash(request: Request) -> Any:
     if request.mode == "logprob":
         return _logprob(request, fake_level(request.criteria[0], text, sample))
     if request.mode == "pairwise":
-        first, second = (hashlib.sha256(reply.encode()).hexdigest() for reply in request.candidates)
+        first, second = (_digest(reply) for reply in request.candidates)
         return {"reason": _WORDS, "better": "tie" if first == second else "A" if first > second else "B"}
     if request.mode == "groupwise":
         order = sorted(
             range(len(request.candidates)),
-            key=lambda place: hashlib.sha256(request.candidates[place].encode()).hexdigest(),
+            key=lambda place: _digest(request.candidates[place]),
         )
         return {"reason": _WORDS, "ranking": [f"R{place + 1}" for place in order]}
     verdicts: dict[str, Any] = {
@@ -107,6 +109,10 @@ def _from_hash(request: Request) -> Any:
         for criterion in request.criteria
     }
     return verdicts if request.mode == "all_criteria" else verdicts[request.criteria[0].id]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _WORDS = "A made-up level, from a hash of the text: the fake judge reads nothing."

@@ -7,17 +7,26 @@ the prompt alone, and parsed just as strictly.
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
 import orjson
 
 from kardia.errors import JudgeUnreachable, TransientError
-from kardia.judge.chat import SCHEMA_REFUSED, api_key, chat_body, failure, read_response, retry_after_of
+from kardia.judge.backends.perloop import PerLoop
+from kardia.judge.chat import (
+    SCHEMA_REFUSED,
+    api_key,
+    chat_body,
+    failure,
+    read_response,
+    retry_after_of,
+    without_secrets,
+)
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request
+from kardia.judge.protocol import Answer, Request, Usage
 
 __all__ = ["HttpJudge"]
 
@@ -41,15 +50,9 @@ class HttpJudge:
         self.profile = profile
         base = (profile.base_url or "").rstrip("/")
         self._url = base if base.endswith("/chat/completions") else base + "/chat/completions"
-        key = api_key(profile)
-        self._headers = {"content-type": "application/json", **profile.headers}
-        if key is not None:
-            self._headers["authorization"] = f"Bearer {key}"
+        self._key = api_key(profile)
         self.structured = True
-        # a session belongs to one event loop; whoever brings another loop gets another session
-        self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._sessions = PerLoop(_opener(profile, self._key), aiohttp.ClientSession.close)
 
     def __repr__(self) -> str:
         return f"HttpJudge({self.profile.name!r}, {self._url!r})"
@@ -61,34 +64,22 @@ class HttpJudge:
         return [await self._one(request) for request in requests]
 
     async def aclose(self) -> None:
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
-
-    def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.closed:
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),  # the engine bounds the concurrency
-                timeout=aiohttp.ClientTimeout(total=self.profile.limits.timeout_s),
-                headers=self._headers,
-                trust_env=True,
-                auto_decompress=True,
-            )
-        return session
+        await self._sessions.aclose()
 
     async def _one(self, request: Request) -> Answer | Exception:
         structured = self.structured and request.schema is not None
+        refused = 0
         try:
             status, body, headers = await self._post(request, structured)
             if structured and status in SCHEMA_REFUSED:
+                refused = 1
                 status, body, headers = await self._post(request, False)
                 if status == 200:
                     self.structured = False  # this server does not know response_format; do not ask again
             if status == 200:
-                return read_response(_json(body), self.profile)
-            return failure(status, _message(body), self.profile, retry_after_of(headers))
+                said = read_response(_json(body), self.profile)
+                return dataclasses.replace(said, usage=said.usage + Usage(refused))
+            return failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
         except TransientError as problem:
             return problem
         except asyncio.TimeoutError:
@@ -99,11 +90,17 @@ class HttpJudge:
             return JudgeUnreachable(f"{self.profile.destination} has no valid certificate: {problem.certificate_error}")
         except (aiohttp.ClientError, OSError) as problem:
             what = str(problem) or type(problem).__name__
-            return TransientError(f"no connection to {self.profile.destination}: {what}", down=True)
+            return TransientError(f"no connection to {self.profile.destination}: {self._hide(what)}", down=True)
+        except ValueError as problem:
+            what = self._hide(str(problem))
+            return JudgeUnreachable(f"the request to {self.profile.destination} cannot be sent: {what}")
+
+    def _hide(self, text: str) -> str:
+        return without_secrets(text, self._key, self.profile.headers)
 
     async def _post(self, request: Request, structured: bool) -> tuple[int, bytes, dict[str, str]]:
         body = orjson.dumps(chat_body(self.profile, request, structured=structured), option=orjson.OPT_NON_STR_KEYS)
-        async with self._session().post(self._url, data=body, allow_redirects=False) as response:
+        async with self._sessions.get().post(self._url, data=body, allow_redirects=False) as response:
             chunks: list[bytes] = []
             size = 0
             async for chunk in response.content.iter_any():
@@ -112,6 +109,23 @@ class HttpJudge:
                     raise TransientError(f"the endpoint's answer is longer than {MAX_RESPONSE_BYTES:,} bytes")
                 chunks.append(chunk)
             return response.status, b"".join(chunks), {key.lower(): value for key, value in response.headers.items()}
+
+
+def _opener(profile: JudgeProfile, key: str | None) -> Callable[[], aiohttp.ClientSession]:
+    headers = {"content-type": "application/json", **profile.headers}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+
+    def open_session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # the engine bounds the concurrency
+            timeout=aiohttp.ClientTimeout(total=profile.limits.timeout_s),
+            headers=headers,
+            trust_env=True,
+            auto_decompress=True,
+        )
+
+    return open_session
 
 
 def _json(body: bytes) -> Any:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from kardia.errors import JudgeUnreachable, MissingExtra, TransientError
-from kardia.judge.chat import SCHEMA_REFUSED, api_key, chat_body, failure, read_response, retry_after_of
+from kardia.judge.chat import (
+    SCHEMA_REFUSED,
+    api_key,
+    chat_body,
+    failure,
+    read_response,
+    retry_after_of,
+    without_secrets,
+)
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request
+from kardia.judge.protocol import Answer, Request, Said, Usage
 
 __all__ = ["LitellmJudge"]
 
@@ -52,15 +61,17 @@ class LitellmJudge:
         status, result = await self._try(request, structured)
         if structured and status in SCHEMA_REFUSED:
             status, again = await self._try(request, False)
-            if status == 200:
+            if isinstance(again, Said):
                 self.structured = False
+                again = dataclasses.replace(again, usage=again.usage + Usage(1))
             result = again
         return result
 
     async def _try(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
         litellm = _litellm()
         body = chat_body(self.profile, request, structured=structured)
-        options: dict[str, Any] = {"timeout": self.profile.limits.timeout_s, "num_retries": 0, "drop_params": True}
+        options: dict[str, Any] = {"timeout": self.profile.limits.timeout_s, "drop_params": True}
+        options |= {"num_retries": 0, "max_retries": 0}  # the engine retries, and counts
         if self._key is not None:
             options["api_key"] = self._key
         if self.profile.base_url is not None:
@@ -75,16 +86,32 @@ class LitellmJudge:
         except litellm.exceptions.Timeout:
             return 0, TransientError(f"the provider did not answer within {self.profile.limits.timeout_s:g} s")
         except litellm.exceptions.APIConnectionError as problem:
-            return 0, TransientError(f"no connection to the provider: {problem.message}", down=True)
+            return 0, TransientError(f"no connection to the provider: {self._hide(problem.message)}", down=True)
         except litellm.exceptions.BudgetExceededError as problem:
             return 0, JudgeUnreachable(str(problem))
         except Exception as problem:  # litellm's errors share no root, but carry a status
             status = getattr(problem, "status_code", None)
             if not isinstance(status, int):
-                return 0, TransientError(f"litellm failed: {problem}")
+                return 0, TransientError(f"litellm failed: {self._hide(str(problem))}")
+            if _no_connection(problem):
+                return 0, TransientError(f"no connection to the provider: {self._hide(str(problem))}", down=True)
             headers = getattr(getattr(problem, "response", None), "headers", None) or {}
-            message = str(getattr(problem, "message", problem))
+            message = self._hide(str(getattr(problem, "message", problem)))
             return status, failure(status, message, self.profile, retry_after_of(headers))
+
+    def _hide(self, text: str) -> str:
+        return without_secrets(text, self._key, self.profile.headers)
+
+
+def _no_connection(problem: BaseException | None) -> bool:
+    """Whether nobody answered at all: litellm says "500" then, as of a server that failed."""
+    from httpx import TransportError
+
+    while problem is not None:
+        if isinstance(problem, TransportError):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 def _litellm() -> Any:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import weakref
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from kardia.errors import JudgeUnreachable, TransientError
-from kardia.judge.chat import SCHEMA_REFUSED, api_key, chat_body, failure, read_response, retry_after_of
+from kardia.judge.backends.perloop import PerLoop
+from kardia.judge.chat import (
+    SCHEMA_REFUSED,
+    api_key,
+    chat_body,
+    failure,
+    read_response,
+    retry_after_of,
+    without_secrets,
+)
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request
+from kardia.judge.protocol import Answer, Request, Said, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["OpenAIJudge"]
+
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 class OpenAIJudge:
@@ -38,7 +50,7 @@ class OpenAIJudge:
         # the SDK wants a key; servers that want none ignore it
         self._key = api_key(profile) or "none"
         self.structured = True
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
+        self._clients = PerLoop(_opener(profile, self._key), _close)
 
     def __repr__(self) -> str:
         return f"OpenAIJudge({self.profile.name!r}, {self.profile.model!r})"
@@ -50,32 +62,16 @@ class OpenAIJudge:
         return [await self._one(request) for request in requests]
 
     async def aclose(self) -> None:
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
-
-    def _client(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
-
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = AsyncOpenAI(
-                api_key=self._key,
-                base_url=self.profile.base_url,
-                timeout=self.profile.limits.timeout_s,
-                max_retries=0,  # the engine retries, and counts
-                default_headers=dict(self.profile.headers) or None,
-            )
-        return client
+        await self._clients.aclose()
 
     async def _one(self, request: Request) -> Answer | Exception:
         structured = self.structured and request.schema is not None
         result = await self._try(request, structured)
         if structured and isinstance(result, _Refused):
             again = await self._try(request, False)
-            if not isinstance(again, Exception):
+            if isinstance(again, Said):
                 self.structured = False
+                again = dataclasses.replace(again, usage=again.usage + Usage(1))
             result = again
         return result.error if isinstance(result, _Refused) else result
 
@@ -87,25 +83,52 @@ class OpenAIJudge:
         named = {key: value for key, value in body.items() if key in known or key == "response_format"}
         extra = {key: value for key, value in body.items() if key not in named}
         try:
-            completion = await self._client().chat.completions.create(**named, extra_body=extra or None)
-            # an HTML page with status 200 comes back as text
-            dump = getattr(completion, "model_dump", None)
-            return read_response(dump() if dump is not None else None, self.profile)
+            completions = self._clients.get().chat.completions.with_raw_response
+            # read here, as it came: the SDK builds its objects from anything, and stumbles over what is not JSON
+            response = await completions.create(**named, extra_body=extra or None)
+            return read_response(orjson.loads(response.content), self.profile)
         except TransientError as problem:
             return problem
+        except orjson.JSONDecodeError:
+            return TransientError("the endpoint's answer is not JSON")
         except openai.APITimeoutError:
             return TransientError(f"the endpoint did not answer within {self.profile.limits.timeout_s:g} s")
         except openai.APIStatusError as problem:
             headers = {key.lower(): value for key, value in problem.response.headers.items()}
-            error = failure(problem.status_code, str(problem.message), self.profile, retry_after_of(headers))
+            message = self._hide(str(problem.message))
+            error = failure(problem.status_code, message, self.profile, retry_after_of(headers))
             return _Refused(error) if problem.status_code in SCHEMA_REFUSED else error
         except openai.APIConnectionError as problem:
-            what = str(problem.__cause__ or problem)
+            what = self._hide(str(problem.__cause__ or problem))
             return TransientError(f"no connection to {self.profile.destination}: {what}", down=True)
         except openai.APIError as problem:
-            return TransientError(f"the endpoint's answer is not a chat completion: {problem.message}")
+            return TransientError(f"the endpoint's answer is not a chat completion: {self._hide(problem.message)}")
         except openai.OpenAIError as problem:
-            return JudgeUnreachable(str(problem))
+            return JudgeUnreachable(self._hide(str(problem)))
+
+    def _hide(self, text: str) -> str:
+        return without_secrets(text, self._key, self.profile.headers)
+
+
+def _opener(profile: JudgeProfile, key: str) -> Callable[[], AsyncOpenAI]:
+    def open_client() -> AsyncOpenAI:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        return AsyncOpenAI(
+            api_key=key,
+            # always given: the SDK would take another from the environment, and texts would go where no profile says
+            base_url=profile.base_url or OPENAI_URL,
+            timeout=profile.limits.timeout_s,
+            max_retries=0,  # the engine retries, and counts
+            default_headers=dict(profile.headers) or None,
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+        )
+
+    return open_client
+
+
+async def _close(client: AsyncOpenAI) -> None:
+    await client.close()
 
 
 class _Refused(Exception):
