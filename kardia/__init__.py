@@ -18,7 +18,7 @@ from kardia.version import __version__
 if TYPE_CHECKING:
     from kardia.comparing import GroupJudgment, PairJudgment, judge_group, judge_pair
     from kardia.conversation import Conversation, Message
-    from kardia.errors import InputError, JudgeError, JudgeUnreachable, KardiaError
+    from kardia.errors import AnswerError, InputError, JudgeError, JudgeUnreachable, KardiaError, TransientError
     from kardia.judge import Judge, JudgeProfile, load_judge
     from kardia.judge.backends.fake import FakeJudge
     from kardia.judge.protocol import Known, Opinion, Request, Said, Usage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kardia.scoring import ascore, ascore_many, score, score_many
 
 __all__ = [
+    "AnswerError",
     "Conversation",
     "Criterion",
     "FakeJudge",
@@ -49,6 +50,7 @@ __all__ = [
     "Rubric",
     "Said",
     "Scorecard",
+    "TransientError",
     "Usage",
     "__version__",
     "ascore",
@@ -64,6 +66,7 @@ __all__ = [
 
 # Names are imported when they are first used, so that `import kardia` and `kardia --help` stay quick.
 _HOMES = {
+    "AnswerError": "kardia.errors",
     "Conversation": "kardia.conversation",
     "Criterion": "kardia.rubric.models",
     "FakeJudge": "kardia.judge.backends.fake",
@@ -83,6 +86,7 @@ _HOMES = {
     "Rubric": "kardia.rubric.rubric",
     "Said": "kardia.judge.protocol",
     "Scorecard": "kardia.judgment",
+    "TransientError": "kardia.errors",
     "Usage": "kardia.judge.protocol",
     "ascore": "kardia.scoring",
     "ascore_many": "kardia.scoring",

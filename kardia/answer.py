@@ -16,7 +16,7 @@ from typing import Any
 
 from kardia.fence import plain
 from kardia.judge.protocol import Answer, Known, Opinion, Request, Said, TokenChoice
-from kardia.judgment import Judgment
+from kardia.judgment import RAW_MARK, Judgment
 from kardia.rubric.checks import on_scale, scale_text
 from kardia.rubric.models import NOT_RELEVANT, BinaryScale, Criterion, Level, OrdinalScale
 
@@ -114,7 +114,7 @@ def unscored(criterion: Criterion, why: str, raw: str | None = None) -> Judgment
     """A judgment without a level: the reason, and what the judge said."""
     if raw is not None and raw.strip():
         shown = raw if len(raw) <= MAX_RAW else raw[:MAX_RAW] + "…"
-        why = f"{why} | the judge said: {shown}"
+        why = f"{why}{RAW_MARK}{shown}"
     return Judgment(criterion.id, "unscored", error=_writable(why))
 
 

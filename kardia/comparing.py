@@ -18,6 +18,7 @@ from kardia.errors import AnswerError, ConversationError, ProfileError
 from kardia.judge import Judge, load_judge
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import ChatMessage, Known, Request, Said, Usage
+from kardia.judgment import RAW_MARK
 from kardia.prompt import load_template, question_variables, shared_variables
 from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
@@ -199,7 +200,7 @@ class _Comparison:
                     self.error = str(answer)
                     break
                 if isinstance(answer, Said) and answer.refusal:
-                    self.error = f"the judge refused | the judge said: {answer.refusal[:MAX_RAW]}"
+                    self.error = f"the judge refused{RAW_MARK}{answer.refusal[:MAX_RAW]}"
                     break
                 try:
                     verdict = self._verdict(answer, len(request.candidates))
@@ -207,7 +208,7 @@ class _Comparison:
                     break
                 except Malformed as problem:
                     raw = answer.text if isinstance(answer, Said) else None
-                    self.error = f"{problem} | the judge said: {raw[:MAX_RAW]}" if raw else str(problem)
+                    self.error = f"{problem}{RAW_MARK}{raw[:MAX_RAW]}" if raw else str(problem)
             if self.error is not None:
                 return []
             verdicts.append(verdict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kardia.rubric.models import Level
@@ -11,6 +11,8 @@ from kardia.rubric.models import Level
 __all__ = ["CardStatus", "Judgment", "Scorecard", "Status"]
 
 Status = Literal["scored", "unscored", "abstained", "not_applicable"]
+RAW_MARK = " | the judge said: "
+"""What stands in an error between the reason and the judge's raw words."""
 CardStatus = Literal["scored", "partial", "unscored"]
 
 
@@ -44,6 +46,11 @@ class Judgment:
     def __post_init__(self) -> None:
         if (self.status == "scored") != (self.level is not None and self.value is not None):
             raise ValueError(f"a judgment has a level and a value exactly when it is scored: {self!r}")
+
+    def without_text(self) -> Judgment:
+        """The judgment without anything that may quote the judged text: its reason, evidence and raw answer."""
+        error = None if self.error is None else self.error.split(RAW_MARK)[0]
+        return replace(self, reason=None, evidence=(), error=error)
 
     def to_json(self) -> dict[str, Any]:
         """The judgment as it stands in a scorecard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -47,8 +48,26 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
     if path is None or path == "-":
         if form == "parquet":
             raise OutputError("parquet goes to a file: name one with -o")
+        if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal's code page
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         return _Lines(None, sys.stdout)
     target = Path(path)
+    try:
+        _check(target, path, source)
+        partial = partial_path(target)
+        partial.unlink(missing_ok=True)
+        if form == "parquet":
+            return _Parquet(target, open(partial, "wb", opener=private_opener))
+        # half a surrogate pair becomes its escape, which is JSON too
+        return _Lines(
+            target,
+            open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="\n", opener=private_opener),
+        )
+    except OSError as problem:
+        raise OutputError(f"cannot be written: {problem.strerror or problem}", file=path) from None
+
+
+def _check(target: Path, path: str, source: str | None) -> None:
     if target.is_dir():
         raise OutputError("is a directory; name a file", file=path)
     if _same(target, source):
@@ -59,16 +78,8 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
         raise OutputError("is not a file; for standard output leave -o out", file=path)
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputError("cannot be written: it is read-only", file=path)
-    partial = partial_path(target)
-    if _same(partial, source):
+    if _same(partial_path(target), source):
         raise OutputError(f"would overwrite the input {source}; name another file", file=path)
-    try:
-        partial.unlink(missing_ok=True)
-        if form == "parquet":
-            return _Parquet(target, open(partial, "wb", opener=private_opener))
-        return _Lines(target, open(partial, "w", encoding="utf-8", newline="\n", opener=private_opener))
-    except OSError as problem:
-        raise OutputError(f"cannot be written: {problem.strerror or problem}", file=path) from None
 
 
 def _same(path: Path, source: str | None) -> bool:
@@ -231,7 +242,7 @@ def _row(card: Scorecard) -> dict[str, Any]:
     row["criteria"] = criteria
     row["group"] = _text(row["group"])
     for key in ("metadata", "usage", "provenance"):
-        row[key] = None if row[key] is None else json.dumps(row[key], ensure_ascii=False, default=str)
+        row[key] = None if row[key] is None else json.dumps(row[key], ensure_ascii=False, allow_nan=False)
     return row
 
 

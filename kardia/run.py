@@ -39,15 +39,12 @@ class Run:
 
     source: Source
     rubrics: list[Rubric]
-    judge: Judge
+    profile: JudgeProfile
+    judge: Judge | None
     text: bool
     total: int
     bad: int
     rejected: Path | None = field(default=None)
-
-    @property
-    def profile(self) -> JudgeProfile:
-        return self.judge.profile
 
     @classmethod
     def prepare(
@@ -61,8 +58,13 @@ class Run:
         limit: int | None = None,
         skip_bad: bool = False,
         text: bool = True,
+        dry: bool = False,
     ) -> Run:
         """Reads and checks everything that a run needs; asks nothing of anybody.
+
+        Args:
+            file, rubrics, judge, overrides, mapping, limit, skip_bad, text: as on the command line.
+            dry: whether the run will only be estimated: then no judge is built, and no key is needed.
 
         Raises:
             InputError: with file, line and key.
@@ -71,9 +73,11 @@ class Run:
         for number, rubric in enumerate(loaded):
             if any(rubric.ref == other.ref for other in loaded[:number]):
                 raise RubricError(f"{rubric.ref} is given twice")
-        built = build_judge(load_profile(judge or default_judge(), overrides))
+        profile = load_profile(judge or default_judge(), overrides)
+        built = None if dry else build_judge(profile)
+        prompts = profile.reads_prompts if built is None else built.reads_prompts
         for rubric in loaded:
-            Planner(rubric, built.profile, prompts=built.reads_prompts)  # renders the template once, on trial
+            Planner(rubric, profile, prompts=prompts)  # renders the template once, on trial
 
         def check(conversation: Conversation) -> None:
             own = conversation.metadata.get("rubric")
@@ -88,11 +92,12 @@ class Run:
             file, mapping=parse_map(mapping) if mapping else None, skip_bad=skip_bad, limit=limit, check=check
         )
         survey = source.check()
-        return cls(source, loaded, built, text, survey.good * len(loaded), survey.bad)
+        return cls(source, loaded, profile, built, text, survey.good * len(loaded), survey.bad)
 
     def estimate(self) -> Estimate:
         """Plans everything, and counts."""
-        planners = [Planner(rubric, self.profile, prompts=self.judge.reads_prompts) for rubric in self.rubrics]
+        prompts = self.profile.reads_prompts
+        planners = [Planner(rubric, self.profile, prompts=prompts) for rubric in self.rubrics]
         conversations = requests = characters = 0
         for conversation in self.source.conversations():
             conversations += 1
@@ -100,7 +105,6 @@ class Run:
                 planned = planner.plan(conversation).requests
                 requests += len(planned)
                 characters += sum(len(message.content) for request in planned for message in request.messages)
-        prompts = self.judge.reads_prompts
         tokens_in = characters // 4
         tokens_out = requests * (self.profile.sampling.max_tokens or 0) if prompts else 0
         price = self.profile.price
@@ -110,7 +114,13 @@ class Run:
         return Estimate(conversations, requests, tokens_in, tokens_out, cost)
 
     def cards(self) -> Iterator[Scorecard]:
-        """The scorecards, in order: for each conversation one for each rubric."""
+        """The scorecards, in order: for each conversation one for each rubric.
+
+        Raises:
+            ValueError: for a run that was prepared `dry`.
+        """
+        if self.judge is None:
+            raise ValueError("this run was prepared to be estimated only")
         try:
             yield from score_many(self.source.conversations(), self.rubrics, self.judge, text=self.text)
         finally:

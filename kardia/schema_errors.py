@@ -86,8 +86,8 @@ def _sentence(item: Any, path: YamlPath, names: list[str]) -> str:
     kind = item["type"]
     given = item.get("input")
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(path[-1]) if path else "", names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = _closest(str(path[-1]) if path else "", names)
+        hint = f"; did you mean {close!r}?" if close else ""
         return f"is not a key that belongs here{hint}"
     if kind == "missing":
         return "is missing"
@@ -101,6 +101,13 @@ def _sentence(item: Any, path: YamlPath, names: list[str]) -> str:
         return _pattern(path, given)
     message = str(item["msg"])
     return f"{message[0].lower()}{message[1:]}, not {_short(given)}"
+
+
+def _closest(given: str, names: list[str]) -> str | None:
+    """The key that was probably meant: the same letters in another order, else the likest."""
+    close = difflib.get_close_matches(given, names, n=5)
+    swapped = [name for name in close if sorted(name) == sorted(given)]
+    return next(iter(swapped or close), None)
 
 
 def _pattern(path: YamlPath, given: Any) -> str:

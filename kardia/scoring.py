@@ -39,7 +39,7 @@ def score(
             `response`, …).
         rubric: a rubric, its name (`supportiveness@1`) or path.
         judge: a judge, its profile, name or path; None: `$KARDIA_JUDGE`, else `embedded`.
-        text: whether the scorecard carries the judged text and the metadata.
+        text: whether the scorecard carries the judged text, the metadata, and the judge's words, which may quote it.
 
     Returns:
         the scorecard; its `score` is in [0, 1], or None where there is none.
@@ -132,6 +132,8 @@ def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool 
     rubric = plan.rubric
     judgments = apply_conditions(rubric, done.judgments)
     outcome = aggregate(rubric, judgments)
+    if not text:
+        judgments = {key: judgment.without_text() for key, judgment in judgments.items()}
     target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
     usage = {
         "requests": done.usage.requests,

@@ -127,6 +127,8 @@ def _explain(problem: Any, text: str, line: int | None) -> str:
         return "a tab is used for indentation; YAML wants spaces"
     if "mapping values are not allowed" in what:
         return "a colon followed by a space makes a key here; put the text in quotes, or in a block after `|`"
+    if "expected <block end>" in what or "could not find expected ':'" in what:
+        return "this line does not fit its neighbours: check how far it is indented, and that each key has its colon"
     if "duplicate" in what:
         return what
     if "found undefined alias" in what:
@@ -195,7 +197,11 @@ class _Builder:
             return text
         if path is not None:
             self.plain.add(path)
-        return self.plain_scalar(text, line)
+        try:
+            return self.plain_scalar(text, line)
+        except YamlError as problem:
+            key = ".".join(str(part) for part in path or ())
+            raise YamlError(problem.message, file=self.file, line=line, key=key or None) from None
 
     def plain_scalar(self, text: str, line: int | None) -> Any:
         if text in _NULL:

@@ -33,7 +33,9 @@ GOOD = {"reason": "It is warm.", "evidence": ["so sorry"], "level": 4}
 
 def read(answer, rubric=KIND, **rest):
     request = asking(rubric, **rest)
-    said = answer if isinstance(answer, (Said, Known)) else Said(answer if isinstance(answer, str) else json.dumps(answer))
+    said = (
+        answer if isinstance(answer, (Said, Known)) else Said(answer if isinstance(answer, str) else json.dumps(answer))
+    )
     judgments, malformed = read_answer(request, said)
     assert [judgment.criterion for judgment in judgments] == [item.id for item in request.criteria]
     return judgments, malformed
@@ -88,7 +90,14 @@ def test_evidence_may_be_left_out():
 
 @pytest.mark.parametrize(
     ("rubric", "level", "value"),
-    [(BLAMES, "no", 1.0), (BLAMES, "yes", 0.0), (TONE, "warm", 1.0), (TONE, "neutral", 0.5), (KIND, 1, 0.0), (KIND, 3, 0.5)],
+    [
+        (BLAMES, "no", 1.0),
+        (BLAMES, "yes", 0.0),
+        (TONE, "warm", 1.0),
+        (TONE, "neutral", 0.5),
+        (KIND, 1, 0.0),
+        (KIND, 3, 0.5),
+    ],
 )
 def test_levels_of_all_scales(rubric, level, value):
     judgment, _ = one({**GOOD, "level": level}, rubric)
@@ -101,7 +110,10 @@ def test_levels_of_all_scales(rubric, level, value):
 @pytest.mark.parametrize(
     ("rubric", "level"),
     [
-        *((KIND, level) for level in (0, 6, -1, 3.5, 4.000001, "4", "four", True, False, None, [4], {"level": 4}, 1e300)),
+        *(
+            (KIND, level)
+            for level in (0, 6, -1, 3.5, 4.000001, "4", "four", True, False, None, [4], {"level": 4}, 1e300)
+        ),
         *((BLAMES, level) for level in (True, False, 0, 1, "No", "YES", "yes ", "", "not relevant", None)),
         *((TONE, level) for level in ("Warm", "hot", 1.0, 0, "warm, cold", ["warm"])),
     ],
@@ -188,7 +200,9 @@ def test_the_raw_text_is_kept_but_not_all_of_it():
 
 
 def test_an_answer_that_was_cut_off_says_so():
-    refused(Said('{"reason": "It is', truncated=True), "cut off at its token limit, and the answer is not a JSON object")
+    refused(
+        Said('{"reason": "It is', truncated=True), "cut off at its token limit, and the answer is not a JSON object"
+    )
     assert one(Said(json.dumps(GOOD), truncated=True))[0].level == 4
 
 
@@ -241,11 +255,20 @@ def test_what_the_fence_replaced_is_evidence_too():
 # --- not relevant ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("made", [ordinal("kind"), binary("blames"), choice("tone")], ids=["ordinal", "binary", "choice"])
+@pytest.mark.parametrize(
+    "made", [ordinal("kind"), binary("blames"), choice("tone")], ids=["ordinal", "binary", "choice"]
+)
 def test_not_relevant_only_where_it_is_allowed(made):
     refused({**GOOD, "level": "not relevant"}, "is not on the scale", make(made))
-    judgment, malformed = one({**GOOD, "level": "not relevant"}, make({**made, "not_relevant": "Where nothing is said."}))
-    assert (judgment.status, judgment.level, judgment.value, judgment.reason) == ("not_applicable", None, None, "It is warm.")
+    judgment, malformed = one(
+        {**GOOD, "level": "not relevant"}, make({**made, "not_relevant": "Where nothing is said."})
+    )
+    assert (judgment.status, judgment.level, judgment.value, judgment.reason) == (
+        "not_applicable",
+        None,
+        None,
+        "It is warm.",
+    )
     assert not malformed
     refused({"level": "not relevant"}, "has no reason", make({**made, "not_relevant": "Where nothing is said."}))
 
@@ -295,7 +318,11 @@ def test_an_answer_that_is_none_spoils_all(text):
 def spoken(label, shares, reason="It is warm.", lead="Verdict: ", after=()):
     head = f"Reason: {reason}\n{lead}"
     logs = {text: math.log(share) for text, share in shares.items()}
-    tokens = (TokenChoice(head, {head: 0.0}), TokenChoice(label, logs), *(TokenChoice(text, {text: 0.0}) for text in after))
+    tokens = (
+        TokenChoice(head, {head: 0.0}),
+        TokenChoice(label, logs),
+        *(TokenChoice(text, {text: 0.0}) for text in after),
+    )
     return Said(head + label + "".join(text for text in after if not text.startswith("<")), tokens=tokens)
 
 
@@ -522,7 +549,9 @@ def test_probabilities_of_samples_are_averaged():
     assert judgment.value == 0.25
 
 
-@pytest.mark.parametrize("statuses", [("unscored", "abstained"), ("unscored", None, "unscored"), ("not_applicable", "unscored", None)])
+@pytest.mark.parametrize(
+    "statuses", [("unscored", "abstained"), ("unscored", None, "unscored"), ("not_applicable", "unscored", None)]
+)
 def test_where_most_failed_the_first_failure_speaks(statuses):
     samples = [at(KINDNESS, 4) if status is None else without(KINDNESS, status) for status in statuses]
     judgment = combine_samples(KINDNESS, samples)
@@ -587,20 +616,33 @@ def test_what_the_schema_allows_is_what_is_read():
 # --- whatever a judge may say ----------------------------------------------------------------------------------------
 
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 7), st.floats(), st.text(max_size=5), st.sampled_from(["no", "yes", "warm", "4"])
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 7),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["no", "yes", "warm", "4"]),
 )
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3))
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+)
 KEYS = st.sampled_from(["reason", "evidence", "level", "kind", "blames", "tone", "x"])
 ANSWERS = st.one_of(
     st.text(),
     st.dictionaries(KEYS, VALUES, max_size=5).map(json.dumps),
-    st.fixed_dictionaries({"reason": st.text(min_size=1), "level": LEAVES}, optional={"evidence": VALUES}).map(json.dumps),
+    st.fixed_dictionaries({"reason": st.text(min_size=1), "level": LEAVES}, optional={"evidence": VALUES}).map(
+        json.dumps
+    ),
     st.dictionaries(KEYS, st.fixed_dictionaries({"reason": st.just("a"), "level": LEAVES}), max_size=4).map(json.dumps),
     st.tuples(st.text(), st.sampled_from(["\nVerdict: ", "Verdict:"]), st.text(max_size=3)).map("".join),
     st.sampled_from(["no", "4", "A", "6"]).map(lambda label: f"Reason: a\nVerdict: {label}"),
 )
 TOKENS = st.none() | st.lists(
-    st.builds(TokenChoice, st.sampled_from(["4", " 4", "no", "A", "\n", "x"]), st.dictionaries(st.sampled_from(["4", "5", "no", "A", "x"]), st.floats(), max_size=4)),
+    st.builds(
+        TokenChoice,
+        st.sampled_from(["4", " 4", "no", "A", "\n", "x"]),
+        st.dictionaries(st.sampled_from(["4", "5", "no", "A", "x"]), st.floats(), max_size=4),
+    ),
     max_size=3,
 ).map(tuple)
 
@@ -628,6 +670,7 @@ def test_no_answer_raises_or_leaves_the_scale(answer, asked):
 @given(st.text())
 def test_load_object_gives_an_object_or_says_why_not(text):
     try:
-        assert isinstance(load_object(text), dict)
-    except Malformed as problem:
-        assert str(problem)
+        found = load_object(text)
+    except Malformed:
+        return
+    assert isinstance(found, dict)

@@ -101,7 +101,9 @@ def test_harmless_text_is_untouched(text):
     assert neutralise(text) == text
 
 
-@pytest.mark.parametrize("text", ["1 < 2 > 0", "<3", ">.<", "[sighs] ok", "a -> b <- c", "<b>bold</b>", ">> quoted", "x[0]"])
+@pytest.mark.parametrize(
+    "text", ["1 < 2 > 0", "<3", ">.<", "[sighs] ok", "a -> b <- c", "<b>bold</b>", ">> quoted", "x[0]"]
+)
 def test_everyday_brackets_are_untouched(text):
     assert neutralise(text) == text
 

@@ -29,7 +29,9 @@ BODY = {
 
 def template_text(header=HEADER, top="", **blocks):
     named = {**BODY, **blocks}
-    body = "".join(f"{{% block {name} %}}\n{text}\n{{% endblock %}}\n" for name, text in named.items() if text is not None)
+    body = "".join(
+        f"{{% block {name} %}}\n{text}\n{{% endblock %}}\n" for name, text in named.items() if text is not None
+    )
     return header + top + body
 
 
@@ -81,7 +83,11 @@ def test_blocks_are_rendered_on_their_own(template, rubric, conversation):
         ({"header": ""}, 1, "must begin with a line such as"),
         ({"header": "{# a template #}\n"}, 1, "must begin with a line such as"),
         ({"header": "{# kardia template, version x, for logprob #}\n"}, 1, "must begin with a line such as"),
-        ({"header": "{# kardia template, version 1, for logprob #}\n"}, 1, "is for the mode logprob, not per_criterion"),
+        (
+            {"header": "{# kardia template, version 1, for logprob #}\n"},
+            1,
+            "is for the mode logprob, not per_criterion",
+        ),
         ({"question": None}, 1, "has no block 'question'"),
         ({"extra": "x"}, 11, "has a block 'extra' that nobody renders"),
         ({"shared": "a\n{{ nonsense }}"}, 7, "uses 'nonsense', which block shared is not given; it has: background"),
@@ -167,12 +173,22 @@ def test_an_unsound_template_is_found_before_anything_is_asked(template, rubric)
         Planner(rubric, profile)
 
 
-JINJA = ["{{ 7*7 }}", "{% raw %}", "{# gone #}", "{{ ''.__class__ }}", "{% endblock %}", "{%- if x -%}", "{{ rubric.title }}"]
+JINJA = [
+    "{{ 7*7 }}",
+    "{% raw %}",
+    "{# gone #}",
+    "{{ ''.__class__ }}",
+    "{% endblock %}",
+    "{%- if x -%}",
+    "{{ rubric.title }}",
+]
 
 
 @given(st.lists(st.sampled_from([*JINJA, "a", " ", "\n", "{", "}", "%"]), min_size=1).map("".join))
 def test_values_are_never_rendered_again(reply):
-    conversation = Conversation("c", (Message("user", "{{ 7*7 }}"), Message("assistant", reply)), {"profile": "{{ 6*6 }}"})
+    conversation = Conversation(
+        "c", (Message("user", "{{ 7*7 }}"), Message("assistant", reply)), {"profile": "{{ 6*6 }}"}
+    )
     made = make(ordinal("kind"), title="{{ 5*5 }}", metadata={"profile": "{% raw %}"})
     loaded = load_template("reasoned", "per_criterion")
     shared = shared_variables(made, "per_criterion", conversation, target_of(conversation, "reply"))
@@ -224,9 +240,10 @@ def test_the_first_folder_wins(monkeypatch, tmp_path):
 
 
 def test_an_edited_template_is_read_again(template):
-    assert load_template(template(shared="one"), "per_criterion").hash != load_template(
-        template(shared="two"), "per_criterion"
-    ).hash
+    assert (
+        load_template(template(shared="one"), "per_criterion").hash
+        != load_template(template(shared="two"), "per_criterion").hash
+    )
 
 
 def test_a_template_that_is_not_there():
@@ -316,7 +333,9 @@ def test_a_criterion_as_templates_see_it():
             "levels": {"kind": 3},
         },
     ]
-    made = make(ordinal("kind", high=3, guidance=" Look closely. ", not_relevant="Where nothing is said."), examples=examples)
+    made = make(
+        ordinal("kind", high=3, guidance=" Look closely. ", not_relevant="Where nothing is said."), examples=examples
+    )
     seen = question_variables(made.criteria, made, {"A": 1, "B": 2, "C": 3})
     assert seen["labels"] == {"A": 1, "B": 2, "C": 3}
     assert seen["criterion"] is seen["criteria"][0]
@@ -333,7 +352,12 @@ def test_a_criterion_as_templates_see_it():
         ],
         "examples": [
             {"context": fence("context", "Hi."), "reply": fence("reply", "Go away."), "level": 1, "why": "Cold."},
-            {"context": fence("context", "user: a\nassistant: b"), "reply": fence("reply", "Oh."), "level": 3, "why": ""},
+            {
+                "context": fence("context", "user: a\nassistant: b"),
+                "reply": fence("reply", "Oh."),
+                "level": 3,
+                "why": "",
+            },
         ],
     }
 
@@ -344,7 +368,11 @@ def test_without_criteria_there_is_no_criterion():
 
 def test_not_relevant_is_offered_where_the_rubric_allows_it(conversation):
     made = make(ordinal("kind", not_relevant="Where nothing is said."), ordinal("warm"))
-    for name, mode in (("reasoned", "per_criterion"), ("reasoned-with-examples", "per_criterion"), ("all-criteria", "all_criteria")):
+    for name, mode in (
+        ("reasoned", "per_criterion"),
+        ("reasoned-with-examples", "per_criterion"),
+        ("all-criteria", "all_criteria"),
+    ):
         profile = JudgeProfile(name="fake", backend="fake", mode=mode, template=name)
         texts = [request.messages[1].content for request in Planner(made, profile).plan(conversation).requests]
         assert "".join(texts).count('Answer "not relevant"') == 1
@@ -356,4 +384,4 @@ def test_examples_are_shown_by_the_template_that_says_so(conversation):
     for template, shown in (("reasoned-with-examples", True), ("reasoned", False)):
         profile = JudgeProfile(name="fake", backend="fake", template=template)
         text = Planner(made, profile).plan(conversation).requests[0].messages[1].content
-        assert (fence("reply", "Hello, you.") + "\nLevel: 5 (Warm.)" in text) is shown
+        assert (fence("reply", "Hello, you.") + "\nReason: Warm.\nLevel: 5\n" in text) is shown

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from kardia.cli import judge, rubric, score
 from kardia.version import __version__
 
-__all__ = ["ClosedPipe", "Interrupted", "app"]
-
-
-class Interrupted(Exception):
-    """Ctrl-C."""
-
-
-class ClosedPipe(Exception):
-    """Whoever read standard output has stopped."""
-
-
-class _Commands(TyperGroup):
-    """Hands on what Typer would answer with exit codes and words of its own."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        with _handed_on():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _handed_on():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _handed_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted from None
-    except BrokenPipeError:
-        raise ClosedPipe from None
-
+__all__ = ["app"]
 
 app = typer.Typer(
     name="kardia",
-    cls=_Commands,
     help="Score conversations by versioned rubrics, with a judge of your choice.",
     no_args_is_help=True,
     add_completion=True,

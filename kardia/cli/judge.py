@@ -55,12 +55,16 @@ def show(
     if as_json:
         print_json({**data, "hash": profile.hash, "destination": profile.destination})
         return
+    if not profile.reads_prompts:
+        for unused in ("mode", "template", "sampling", "limits", "price", "extra_body"):
+            data.pop(unused)
     made = table(None, ("key", "value"))
     for key, value in data.items():
         for inner, item in value.items() if isinstance(value, dict) and value else [("", value)]:
             if item not in (None, {}, []):
                 made.add_row(f"{key}.{inner}" if inner else key, str(item).strip())
-    made.add_row("template", profile.template_name)
+    if profile.reads_prompts:
+        made.add_row("template", profile.template_name)
     made.add_row("texts go to", profile.destination)
     made.add_row("hash", profile.hash)
     stdout().print(made)

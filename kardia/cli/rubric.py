@@ -49,7 +49,7 @@ def show(rubric: RubricArgument, as_json: Json = False) -> None:
 
 @app.command()
 def lint(
-    paths: Annotated[list[Path], typer.Argument(help="Rubric files, or folders that hold some.")],
+    paths: Annotated[list[Path], typer.Argument(help="Rubric files, folders that hold some, or names.")],
     data: Annotated[
         str | None, typer.Option("--data", help="A conversations file: references to metadata are held against it.")
     ] = None,

@@ -51,7 +51,8 @@ def show_view(rubric: Rubric, as_json: bool) -> None:
     console = stdout()
     console.print(f"{rubric.title}  ({rubric.ref})", style="bold")
     if rubric.file.description:
-        console.print(rubric.file.description.strip())
+        for paragraph in rubric.file.description.strip().split("\n\n"):
+            console.print(" ".join(paragraph.split()) + "\n")
     console.print()
     for sentence in _prose(rubric):
         console.print(sentence)
@@ -146,8 +147,9 @@ def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: 
 
         with Source(data, skip_bad=True) as rows:
             keys = set(rows.check().metadata_keys)
+    listed = _files(paths)
     embed = _embedder() if semantic else None
-    reports = [lint_file(path, data_keys=keys, embed=embed) for path in _files(paths)]
+    reports = [lint_file(path, data_keys=keys, embed=embed) for path in listed]
     findings = [finding for report in reports for finding in report.findings]
     if as_json:
         print_json([report.to_json() for report in reports])
@@ -155,8 +157,8 @@ def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: 
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         key = f" {finding.key}:" if finding.key else ""
         print(f"{place}: {finding.severity} {finding.rule}:{key} {finding.message}\n    → {finding.mend}")
-    files = "file" if len(reports) == 1 else "files"
-    note(f"{len(reports)} {files}, {len(findings)} findings")
+    files = "1 file" if len(reports) == 1 else f"{len(reports)} files"
+    note(f"{files}, {'1 finding' if len(findings) == 1 else f'{len(findings)} findings'}")
     if any(report.invalid for report in reports):
         return 2
     return 1 if findings else 0
@@ -170,9 +172,21 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             if not inside:
                 raise RubricError("holds no .yaml file", file=str(path))
             found += inside
+        elif not path.exists():
+            found += _by_name(path)
         else:
             found.append(path)
     return found
+
+
+def _by_name(reference: Path) -> list[Path]:
+    """What a name means, draft or release; a path that is not there is said to be missing."""
+    from kardia.rubric.loading import looks_like_path
+    from kardia.rubric.versions import parse_reference, pick
+
+    if looks_like_path(str(reference)):
+        raise RubricError("no such file", file=str(reference))
+    return [candidate.path for candidate in pick(parse_reference(str(reference)))]
 
 
 def _embedder() -> Any:

@@ -45,7 +45,9 @@ def table(title: str | None, columns: Sequence[str], right: Sequence[str] = ()) 
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for place, column in enumerate(columns):
         # what names a row is never cut
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in right or not place)
+        made.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column in right or not place, overflow="fold"
+        )
     return made
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kardia.answer import read_answer, unscored
 from kardia.errors import AnswerError, JudgeUnreachable, TransientError
 from kardia.judge.protocol import Answer, ChatMessage, Judge, Request, Said, Usage
-from kardia.judgment import Judgment
+from kardia.judgment import RAW_MARK, Judgment
 
 __all__ = ["Asked", "Health", "answered", "ask"]
 
@@ -90,7 +90,7 @@ async def _ask_one(request: Request, judge: Judge, health: Health) -> Asked:
             break
         # the identical request once more, then with a turn that says what was wrong
         if attempt >= 1 and isinstance(answer, Said) and request.messages:
-            problem = next(item.error for item in judgments if item.error).split(" | ")[0]
+            problem = next(item.error for item in judgments if item.error).split(RAW_MARK)[0]
             said = ChatMessage("assistant", answer.text or "(nothing)")
             repair = ChatMessage("user", _REPAIR.format(problem=problem))
             current = dataclasses.replace(request, messages=(*request.messages, said, repair))
@@ -133,7 +133,7 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
             f"the judge {judge.profile.name} failed {health.given_up_in_a_row} requests in a row; "
             f"the last time: {answer}"
         )
-    return AnswerError(f"given up after {limits.retries + 1} tries: {answer}"), spent
+    return AnswerError(f"given up after {_tries(limits.retries + 1)}: {answer}"), spent
 
 
 async def _once(request: Request, judge: Judge) -> Answer | Exception:
@@ -153,6 +153,10 @@ def _wait(attempt: int, retry_after: float | None) -> float:
     if retry_after is not None:
         return min(retry_after, MAX_WAIT_S) * random.uniform(1.0, 1.1)
     return float(min(MAX_WAIT_S, 0.5 * 2.0**attempt) * random.uniform(0.5, 1.0))
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
 
 
 def _failed(request: Request, why: str, usage: Usage) -> Asked:

@@ -11,7 +11,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
 __all__ = ["close_later", "finish", "iterate", "run"]
@@ -32,6 +32,7 @@ _owner: int | None = None
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 _ended = False
 _abandoned: list[object] = []
+_sources: weakref.WeakSet[Any] = weakref.WeakSet()
 _late: set[asyncio.Future[None]] = set()
 
 
@@ -40,7 +41,8 @@ def _after_fork() -> None:
     # would disturb the parent's
     global _lock, _loop, _thread
     _lock = threading.Lock()
-    _abandoned.append(_loop)
+    _abandoned.extend((_loop, *_sources))
+    _sources.clear()
     _loop = _thread = None
 
 
@@ -119,7 +121,7 @@ def finish(work: Coroutine[Any, Any, None]) -> None:
         run(work)
 
 
-def iterate(source: AsyncIterator[T]) -> Iterator[T]:
+def iterate(source: AsyncGenerator[T, None]) -> Iterator[T]:
     """An asynchronous iterator as a synchronous one; closing it early cancels what is under way."""
 
     async def step() -> tuple[bool, T | None]:
@@ -129,11 +131,10 @@ def iterate(source: AsyncIterator[T]) -> Iterator[T]:
             return False, None
 
     async def close() -> None:
-        aclose = getattr(source, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await source.aclose()
 
     process = os.getpid()
+    _sources.add(source)
     try:
         while True:
             more, item = run(step())
@@ -162,7 +163,8 @@ def _shut_down() -> None:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        await asyncio.get_running_loop().shutdown_asyncgens()
+        for source in list(_sources):
+            await source.aclose()
         for judge in list(_open):
             await judge.aclose()
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
 from kardia.content import folders
-from kardia.errors import ProfileError
+from kardia.errors import ProfileError, YamlError
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import faults_of, model_keys, raise_first
 from kardia.yamlfile import Document, load_yaml, parse_scalar
@@ -135,6 +135,11 @@ class JudgeProfile(_Model):
         return content_hash(self.model_dump(mode="json", exclude_defaults=True, exclude=skip))
 
     @property
+    def reads_prompts(self) -> bool:
+        """Whether the backend reads words, so that requests need rendered messages."""
+        return self.backend != "embedded"
+
+    @property
     def destination(self) -> str:
         """Where judged texts go, for people: a host, or that they stay here."""
         if self.backend in ("embedded", "fake"):
@@ -224,5 +229,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
                 raise ProfileError(f"{step!r} is a value, not a group of keys", file="--set", key=key)
             here[step] = dict(inner or {})
             here = here[step]
-        here[steps[-1]] = parse_scalar(text)
+        try:
+            here[steps[-1]] = parse_scalar(text)
+        except YamlError as problem:
+            raise ProfileError(problem.message, file="--set", key=key) from None
     return result

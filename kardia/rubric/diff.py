@@ -138,6 +138,8 @@ class RubricDiff:
             lines += _example_lines(impact, examples)
         if self.comparable:
             lines.append("Card scores of the two remain comparable.")
+            if any(change.kind == "example" for change in self.changes):
+                lines.append("A judge that compares with the examples, such as embedded, may score differently.")
         else:
             lines.append("Card scores of the two are not comparable.")
             if self.comparable_criteria:

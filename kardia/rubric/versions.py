@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,9 @@ def pick(reference: Reference) -> list[Candidate]:
     if not known:
         where = ", ".join(str(folder) for folder in folders("rubrics"))
         there = ", ".join(names()) or "none"
-        raise RubricError(f"there is no rubric {reference.name!r} in {where}; there are: {there}")
+        close = difflib.get_close_matches(reference.name, names(), n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise RubricError(f"there is no rubric {reference.name!r}{hint} in {where}; there are: {there}")
     fitting = [candidate for candidate in known if matches(candidate.version, reference.range)]
     if not fitting:
         versions = sorted({candidate.version for candidate in known})

@@ -89,7 +89,7 @@ class HttpJudge:
         except aiohttp.ClientConnectorCertificateError as problem:
             return JudgeUnreachable(f"{self.profile.destination} has no valid certificate: {problem.certificate_error}")
         except (aiohttp.ClientError, OSError) as problem:
-            what = str(problem) or type(problem).__name__
+            what = _plain(problem)
             return TransientError(f"no connection to {self.profile.destination}: {self._hide(what)}", down=True)
         except ValueError as problem:
             what = self._hide(str(problem))
@@ -126,6 +126,16 @@ def _opener(profile: JudgeProfile, key: str | None) -> Callable[[], aiohttp.Clie
         )
 
     return open_session
+
+
+def _plain(problem: Exception) -> str:
+    """What kept a connection from being made, in words; aiohttp's own name its inner workings."""
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+        return "the host's name is not known"
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        refused = isinstance(problem.os_error, ConnectionRefusedError)
+        return "connection refused" if refused else problem.os_error.strerror or str(problem)
+    return str(problem) or type(problem).__name__
 
 
 def _json(body: bytes) -> Any:

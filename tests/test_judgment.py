@@ -1,0 +1,88 @@
+"""Judgments and scorecards: a level and a value together, or neither."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kardia.judgment import Judgment, Scorecard
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "value"),
+    [
+        ("scored", None, None),
+        ("scored", 3, None),
+        ("scored", None, 0.5),
+        ("unscored", 3, 0.5),
+        ("abstained", "no", 0.0),
+    ],
+)
+def test_a_number_without_a_level_cannot_be_made(status, level, value):
+    with pytest.raises(ValueError, match="exactly when it is scored"):
+        Judgment("a", status, level, value)
+
+
+def test_a_judgment_as_json():
+    judgment = Judgment("a", "scored", 2, 1 / 3, "because", ("x", "y"), {1: 2 / 3, 2: 1 / 3}, (2, None, 1))
+    assert judgment.to_json() == {
+        "status": "scored",
+        "level": 2,
+        "value": 0.333333,
+        "reason": "because",
+        "evidence": ["x", "y"],
+        "probabilities": {"1": 0.666667, "2": 0.333333},
+        "samples": [2, None, 1],
+        "error": None,
+    }
+
+
+def test_a_judgment_without_a_number_has_none_in_json():
+    data = Judgment("a", "unscored", error="no answer").to_json()
+    assert data["error"] == "no answer"
+    assert data["level"] is data["value"] is data["probabilities"] is data["samples"] is None
+
+
+def card(**rest):
+    fields = {
+        "id": "c1",
+        "target": {"kind": "reply", "message": 1, "text": "Hi."},
+        "group": "g",
+        "metadata": {"emotion": "joy"},
+        "rubric": "made@1.0.0",
+        "judge": "fake",
+        "status": "scored",
+        "score": 2 / 3,
+        "vetoed_by": (),
+        "criteria": {"b": Judgment("b", "scored", "no", 0.0), "a": Judgment("a", "abstained", error="few")},
+        "usage": {"requests": 1},
+        "provenance": {"kardia": "0"},
+    }
+    return Scorecard(**{**fields, **rest})
+
+
+def test_a_scorecard_as_json_keeps_the_documented_order():
+    data = card().to_json()
+    assert list(data) == [
+        "id",
+        "target",
+        "group",
+        "metadata",
+        "rubric",
+        "judge",
+        "status",
+        "score",
+        "vetoed_by",
+        "criteria",
+        "usage",
+        "provenance",
+    ]
+    assert list(data["criteria"]) == ["b", "a"]
+    assert data["score"] == 0.666667
+    json.dumps(data, allow_nan=False)
+
+
+def test_a_scorecard_without_text_or_score():
+    data = card(metadata=None, score=None, status="unscored", group=None).to_json()
+    assert data["metadata"] is data["score"] is data["group"] is None

@@ -1,0 +1,269 @@
+"""A conversation and a rubric become requests: purely, in a fixed order, and nothing is asked that needs no asking."""
+
+from __future__ import annotations
+
+import pytest
+from making import asking, binary, make, ordinal
+
+from kardia.conversation import Conversation, Message
+from kardia.errors import ProfileError, RubricError, TemplateError
+from kardia.fence import fence
+from kardia.judge.profile import JudgeProfile
+from kardia.plan import Planner
+from kardia.rubric.rubric import Part
+
+FAKE = JudgeProfile(name="fake", backend="fake")
+FOUR = (
+    "<think>Do they want advice? thought-through</think>"
+    "<understanding>lost her job</understanding><reasoning>name it</reasoning>"
+    "<emotion>sadness</emotion><response>I'm sorry.</response>"
+)
+
+
+def profile(**rest):
+    return JudgeProfile.model_validate({"name": "fake", "backend": "fake", **rest})
+
+
+def talk(reply="I'm so sorry.", **metadata):
+    return Conversation("c", (Message("user", "I lost my job."), Message("assistant", reply)), metadata)
+
+
+def planned(rubric, conversation, **rest):
+    return Planner(rubric, profile(**rest)).plan(conversation)
+
+
+def asked(plan):
+    return [criterion.id for request in plan.requests for criterion in request.criteria]
+
+
+# --- only_if ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("only_if", "metadata", "applies"),
+    [
+        ({"emotion": "sadness"}, {"emotion": "sadness"}, True),
+        ({"emotion": ["sadness", "guilt"]}, {"emotion": "guilt"}, True),
+        ({"emotion": ["sadness"]}, {"emotion": "joy"}, False),
+        ({"emotion": ["sadness"]}, {}, False),
+        ({"emotion": ["sadness"]}, {"emotion": None}, False),
+        ({"emotion": ["sadness"]}, {"emotion": "Sadness"}, False),
+        ({"emotion": ["sadness"]}, {"emotion": ["joy", "sadness"]}, True),
+        ({"emotion": ["sadness"]}, {"emotion": []}, False),
+        ({"emotion": ["sadness"]}, {"emotion": {"sadness": 1}}, False),
+        ({"emotion": ["sadness"], "lang": ["en"]}, {"emotion": "sadness"}, False),
+        ({"emotion": ["sadness"], "lang": ["en"]}, {"emotion": "sadness", "lang": "en"}, True),
+        ({"risk": [1]}, {"risk": 1}, True),
+        ({"risk": [1]}, {"risk": 1.0}, True),
+        ({"risk": [1]}, {"risk": True}, False),
+        ({"risk": [1]}, {"risk": "1"}, False),
+        ({"risk": [True]}, {"risk": True}, True),
+        ({"risk": [True]}, {"risk": 1}, False),
+    ],
+)
+def test_only_if_goes_by_the_metadata(only_if, metadata, applies):
+    plan = planned(make(ordinal("a", only_if=only_if), ordinal("b")), talk(**metadata))
+    assert asked(plan) == (["a", "b"] if applies else ["b"])
+    if not applies:
+        settled = plan.settled["a"]
+        assert (settled.status, settled.value) == ("not_applicable", None)
+        assert settled.error == f"the metadata does not meet {', '.join(only_if)}"
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_criterion_is_asked_about_what_it_reads():
+    rubric = make(
+        ordinal("a"), ordinal("b", reads="emotion"), ordinal("c", reads="conversation"), ordinal("d", reads="thinking")
+    )
+    plan = planned(rubric, talk(FOUR))
+    assert [request.target.text for request in plan.requests] == [
+        "I'm sorry.",
+        "sadness",
+        "[1 user]\nI lost my job.\n\n[2 assistant]\nI'm sorry.",
+        "Do they want advice? thought-through",
+    ]
+    assert [request.target.reads for request in plan.requests] == ["reply", "emotion", "conversation", "thinking"]
+    assert (plan.target.kind, plan.target.message, plan.target.text) == ("reply", 1, "I'm sorry.")
+    user = [request.messages[1].content for request in plan.requests]
+    assert fence("emotion", "sadness") in user[1]
+    assert 'The part called "emotion"' in user[1]
+    assert ["thought-through" in text for text in user] == [False, False, False, True]
+    assert ["lost her job" in text for text in user] == [False] * 4
+
+
+def test_thinking_is_never_judged_unless_asked_for():
+    reply = "<think>a secret plan</think>I'm sorry."
+    for target in ("reply", "conversation"):
+        plan = planned(make(ordinal("a"), target=target), talk(reply))
+        assert "secret" not in plan.requests[0].messages[1].content
+        assert "secret" not in plan.requests[0].target.text
+        assert "secret" not in plan.target.text
+
+
+def test_where_there_is_nothing_to_judge_nothing_is_asked():
+    rubric = make(ordinal("a"), ordinal("b", reads="emotion"), ordinal("c", reads="thinking"))
+    plan = planned(rubric, talk("Just a reply."))
+    assert asked(plan) == ["a"]
+    assert {key: (item.status, item.error) for key, item in plan.settled.items()} == {
+        "b": ("unscored", "the reply has no <emotion> span"),
+        "c": ("unscored", "the reply has no thinking"),
+    }
+    plan = planned(rubric, talk("<think>only this</think>"))
+    assert asked(plan) == ["c"]
+    assert plan.settled["a"].status == "unscored"
+
+
+def test_a_reply_rubric_within_one_for_conversations_reads_the_reply():
+    inner = make(ordinal("x"), name="inner")
+    outer = make(ordinal("a"), target="conversation", parts=(Part("in", 1.0, inner),))
+    plan = planned(outer, talk())
+    whole, reply = plan.requests
+    assert plan.target.kind == "conversation"
+    assert plan.target.message is None
+    assert (whole.target.reads, reply.target.reads) == ("conversation", "reply")
+    assert reply.target.text == "I'm so sorry."
+    assert reply.messages[1].content.count(fence("assistant", "I'm so sorry.")) == 0
+    assert reply.messages[1].content.count(fence("reply", "I'm so sorry.")) == 1
+    assert whole.messages[1].content.count(fence("assistant", "I'm so sorry.")) == 1
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def test_samples_stand_side_by_side():
+    plan = planned(make(ordinal("a"), ordinal("b")), talk(), sampling={"samples": 3})
+    assert [(request.criteria[0].id, request.sample) for request in plan.requests] == [
+        ("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2),
+    ]  # fmt: skip
+    assert plan.requests[0].messages == plan.requests[2].messages
+
+
+def test_all_criteria_are_grouped_by_what_they_read():
+    rubric = make(ordinal("a"), ordinal("b", reads="emotion"), ordinal("c"), ordinal("d", only_if={"x": ["y"]}))
+    plan = planned(rubric, talk(FOUR), mode="all_criteria", sampling={"samples": 2})
+    assert [
+        (tuple(item.id for item in request.criteria), request.target.reads, request.sample) for request in plan.requests
+    ] == [
+        (("a", "c"), "reply", 0),
+        (("a", "c"), "reply", 1),
+        (("b",), "emotion", 0),
+        (("b",), "emotion", 1),
+    ]
+    assert list((plan.requests[0].schema or {})["properties"]) == ["a", "c"]
+    with_d = Planner(rubric, profile(mode="all_criteria"))
+    assert [len(request.criteria) for request in with_d.plan(talk(FOUR, x="y")).requests] == [3, 1]
+    assert [len(request.criteria) for request in with_d.plan(talk(FOUR)).requests] == [2, 1]
+
+
+def test_logprob_requests_carry_labels_and_no_schema():
+    (request,) = planned(make(binary("a")), talk(), mode="logprob").requests
+    assert (request.schema, request.labels) == (None, {"no": "no", "yes": "yes"})
+    assert "exactly one of: no, yes" in request.messages[1].content
+
+
+def test_equal_conversations_give_equal_requests():
+    rubric = make(ordinal("a"), binary("b"), ordinal("c", reads="emotion"))
+    planner = Planner(rubric, FAKE)
+    first, second, third = planner.plan(talk(FOUR)), planner.plan(talk(FOUR)), planned(rubric, talk(FOUR))
+    assert first == second == third
+
+
+def test_a_judge_without_words_gets_no_prompts(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rubric = make(ordinal("a"), ordinal("b"))
+    planner = Planner(rubric, profile(template="there-is-none"), prompts=False)
+    plan = planner.plan(talk())
+    assert planner.template is None
+    assert [request.messages for request in plan.requests] == [(), ()]
+    assert plan.requests[0].target.text == "I'm so sorry."
+    with pytest.raises(TemplateError, match="there is no template 'there-is-none'"):
+        Planner(rubric, profile(template="there-is-none"))
+
+
+# --- a row's own criteria --------------------------------------------------------------------------------------------
+
+
+def test_a_row_may_bring_its_own_criteria():
+    rubric = make(ordinal("a"))
+    own = [
+        {"question": "Does the reply name the dog?"},
+        {"id": "b", "question": "How warm?", "scale": {"levels": {"1": "Cold.", "3": "Warm."}}},
+    ]
+    planner = Planner(rubric, FAKE)
+    plan = planner.plan(talk(rubric=own))
+    assert asked(plan) == ["a", "instance_1", "b"]
+    assert plan.rubric.criteria[2].levels == (1, 2, 3)
+    assert plan.base is rubric
+    assert (plan.instance or "").startswith("sha256:")
+    other = planner.plan(talk(rubric=own[:1]))
+    assert other.instance != plan.instance
+    plain = planner.plan(talk())
+    assert (asked(plain), plain.instance, plain.rubric) == (["a"], None, rubric)
+
+
+def test_rows_with_equal_ids_do_not_get_each_others_questions():
+    planner = Planner(make(ordinal("a")), FAKE)
+    plans = [planner.plan(talk(rubric=[{"question": f"Is it {word}?"}])) for word in ("short", "long")]
+    assert ["Is it short?" in plan.requests[1].messages[1].content for plan in plans] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("text", "metadata.rubric: expected a list of criteria"),
+        ([], "expected a list of criteria"),
+        ([{"id": "a", "question": "Again?"}], "the id 'a' is taken"),
+        ([{"question": ""}], "metadata.rubric.0.question"),
+        ([{"question": "x", "wieght": 2}], "did you mean 'weight'"),
+    ],
+)
+def test_a_rows_own_criteria_are_checked(own, words):
+    with pytest.raises(RubricError) as caught:
+        planned(make(ordinal("a")), talk(rubric=own))
+    assert words in str(caught.value)
+
+
+# --- the door --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["pairwise", "groupwise"])
+def test_comparing_modes_score_nothing_on_their_own(mode):
+    with pytest.raises(ProfileError, match=f"fake: mode: the mode {mode} compares replies"):
+        planned(make(ordinal("a")), talk(), mode=mode)
+
+
+def test_what_logprob_mode_cannot_hold():
+    with pytest.raises(ProfileError, match="cannot ask a, which allows `not relevant`"):
+        planned(make(ordinal("a", not_relevant="Where it is not.")), talk(), mode="logprob")
+    with pytest.raises(ProfileError, match="a has 51 levels"):
+        planned(make(ordinal("a", 0, 50)), talk(), mode="logprob")
+
+
+TRIAL = [
+    make(ordinal("a", reads="emotion"), ordinal("b", reads="response"), ordinal("c", reads="thinking"), ordinal("d")),
+    make(ordinal("a", reads="response"), ordinal("d", reads="conversation")),
+    make(ordinal("a", reads="plan"), ordinal("b")),
+    make(ordinal("a", only_if={"x": ["1"]}), ordinal("b", only_if={"x": ["2"]}), ordinal("c", only_if={"y": [1]})),
+    make(ordinal("a"), metadata={"rubric": "A row's own.", "profile": None}),
+    make(ordinal("a"), target="conversation"),
+]
+
+
+@pytest.mark.parametrize("rubric", TRIAL)
+def test_the_trial_asks_every_criterion(monkeypatch, rubric):
+    plans = []
+    real = Planner.plan
+    monkeypatch.setattr(Planner, "plan", lambda self, conversation: plans.append(real(self, conversation)) or plans[-1])
+    Planner(rubric, FAKE)
+    (trial,) = plans
+    assert sorted(asked(trial)) == sorted(item.id for item in rubric.criteria)
+    assert not trial.settled
+
+
+def test_requests_made_by_hand_are_those_of_the_plan():
+    rubric = make(ordinal("a"))
+    request = asking(rubric)
+    (same,) = Planner(rubric, FAKE, prompts=False).plan(request.conversation).requests
+    assert same == request

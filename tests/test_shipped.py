@@ -1,0 +1,209 @@
+"""What is shipped loads, is shown by examples, and renders: every rubric, profile and template."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from kardia.answer import answer_schema
+from kardia.content import shipped
+from kardia.conversation import Conversation, Message
+from kardia.judge.profile import JudgeProfile, load_profile
+from kardia.plan import SCORING_MODES, Planner
+from kardia.prompt import load_template, question_variables, shared_variables
+from kardia.rubric.loading import load_rubric
+from kardia.rubric.models import NOT_RELEVANT, OrdinalScale
+from kardia.spans import target_of
+
+RUBRICS = sorted(path for path in shipped("rubrics").glob("*/*.yaml"))
+PROFILES = sorted(shipped("judges").glob("*.yaml"))
+TEMPLATES = sorted((shipped("judges") / "templates").glob("*.j2"))
+REPLY = (
+    "<think>a private thought</think><understanding>her dog died</understanding><reasoning>stay near</reasoning>"
+    "<emotion>grief</emotion><response>I'm so sorry. What was she like?</response>"
+)
+TALK = Conversation(
+    "c",
+    (
+        Message("user", "Hi."),
+        Message("assistant", "Hello."),
+        Message("user", "My dog died."),
+        Message("assistant", REPLY),
+    ),
+    {"profile": "A nurse.", "situation": "Her dog died this morning.", "emotion": "grief"},
+)
+NAMED = {
+    "understanding",
+    "emotion-inference",
+    "supportiveness",
+    "safety",
+    "emotional-support",
+    "kardia-r1",
+    "empathy-mechanisms",
+    "anti-hacking",
+}
+
+
+def name_of(path):
+    return path.stem if path.suffix == ".j2" or path.parent.name == "judges" else path.parent.name
+
+
+def mode_of(path):
+    return re.search(r"for ([a-z_]+)", path.read_text(encoding="utf-8"))[1]
+
+
+def test_everything_that_is_named_is_shipped():
+    assert {path.parent.name for path in RUBRICS} >= NAMED
+    assert {path.stem for path in PROFILES} >= {"embedded", "fake", "openai", "vllm", "ollama", "llama-cpp", "sglang"}
+    assert {mode_of(path) for path in TEMPLATES} == {
+        "per_criterion",
+        "all_criteria",
+        "logprob",
+        "pairwise",
+        "groupwise",
+    }
+
+
+# --- rubrics ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", RUBRICS, ids=name_of)
+def test_a_rubric_is_shown_by_its_examples(path):
+    rubric = load_rubric(path)
+    assert rubric.ref == f"{path.parent.name}@{path.stem}"
+    assert rubric == load_rubric(rubric.ref)
+    for criterion in rubric.criteria:
+        examples = rubric.examples_of(criterion.id)
+        assert len(examples) >= 6, criterion.id
+        assert len({example.reply for example in examples}) >= 6, criterion.id
+        shown = {example.levels[criterion.id] for example in examples} - {NOT_RELEVANT}
+        described = criterion.scale.levels if isinstance(criterion.scale, OrdinalScale) else criterion.levels
+        assert shown >= set(described), (criterion.id, shown)
+
+
+@pytest.mark.parametrize("path", RUBRICS, ids=name_of)
+def test_every_level_of_a_rubric_is_described(path):
+    for criterion in load_rubric(path).criteria:
+        if isinstance(criterion.scale, OrdinalScale):
+            assert set(criterion.scale.levels) == set(criterion.levels), criterion.id
+        assert all(criterion.scale.describe(level) for level in criterion.levels), criterion.id
+
+
+def test_the_published_dimensions():
+    rubric = load_rubric("kardia-r1@1")
+    assert [criterion.id for criterion in rubric.criteria] == [
+        "relevance",
+        "fluency",
+        "empathy",
+        "persona_consistency",
+        "safety",
+    ]
+    assert {criterion.levels for criterion in rubric.criteria} == {(1, 2, 3, 4, 5)}
+    assert len({criterion.weight for criterion in rubric.criteria}) == 1
+
+
+def test_the_mechanisms():
+    rubric = load_rubric("empathy-mechanisms@1")
+    assert [criterion.id for criterion in rubric.criteria] == ["emotional_reactions", "interpretations", "explorations"]
+    assert {criterion.levels for criterion in rubric.criteria} == {(0, 1, 2)}
+
+
+def test_the_default_composes_the_four():
+    rubric = load_rubric("emotional-support@1")
+    assert {part.rubric.name for part in rubric.parts} == {
+        "understanding",
+        "emotion-inference",
+        "supportiveness",
+        "safety",
+    }
+    assert any(criterion.required for criterion in rubric.criteria)
+    assert all(criterion.required for criterion in load_rubric("anti-hacking@1").criteria)
+
+
+# --- profiles --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=name_of)
+def test_a_profile_loads_under_its_name(path):
+    profile = load_profile(path.stem)
+    assert profile.name == path.stem
+    assert profile.description
+    assert profile == load_profile(path)
+    if profile.backend != "embedded":
+        assert load_template(profile.template_name, profile.mode).mode == profile.mode
+    if (profile.base_url and "127.0.0.1" not in profile.base_url) or profile.backend == "openai":
+        assert profile.api_key_env, "somebody else's endpoint wants a key"
+
+
+def test_no_profile_holds_a_key():
+    for path in PROFILES:
+        assert not re.search(r"\b(sk|gsk|xai|AIza)[-_A-Za-z0-9]{16,}", path.read_text(encoding="utf-8"))
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def prompts(template, rubric):
+    """Every user message that a template makes of a rubric."""
+    mode = mode_of(template)
+    if mode in SCORING_MODES:
+        profile = JudgeProfile(name="fake", backend="fake", mode=mode, template=str(template))
+        plan = Planner(rubric, profile).plan(TALK)
+        assert plan.requests
+        return [request.messages[1].content for request in plan.requests]
+    loaded = load_template(str(template), mode)
+    shared = shared_variables(rubric, mode, TALK, target_of(TALK, "reply"), ["one", "two", "three"])
+    assert loaded.render("system", shared)
+    question = {**shared, **question_variables(rubric.criteria, rubric)}
+    return [loaded.render("shared", shared) + "\n\n" + loaded.render("question", question)]
+
+
+@pytest.mark.parametrize("path", RUBRICS, ids=name_of)
+@pytest.mark.parametrize("template", TEMPLATES, ids=name_of)
+def test_every_template_renders_every_rubric(template, path):
+    rubric = load_rubric(path)
+    texts = prompts(template, rubric)
+    for text in texts:
+        assert "a private thought" not in text
+        assert "My dog died." in text
+        assert not re.search(r"\n{4}|[ \t]+\n|\{\{|\{%", text), "loose white space or Jinja is left"
+    for criterion in rubric.criteria:
+        assert any(criterion.question.strip() in text for text in texts), criterion.id
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=name_of)
+def test_the_reason_comes_before_the_verdict_in_the_text(template):
+    verdict = {"logprob": "Verdict: …", "pairwise": '"better"', "groupwise": '"ranking"'}.get(
+        mode_of(template), '"level"'
+    )
+    reason = "Reason: …" if mode_of(template) == "logprob" else '"reason"'
+    for text in prompts(template, load_rubric("kardia-r1@1")):
+        asked = text[text.rindex("First reason" if "First reason" in text else "first reason") :]
+        marks = re.findall(f"{re.escape(reason)}|{re.escape(verdict)}", asked)
+        assert marks == [reason, verdict] * (len(marks) // 2)
+        assert marks
+        assert "then" in asked[: asked.index(reason)].lower()
+
+
+@pytest.mark.parametrize("path", RUBRICS, ids=name_of)
+def test_the_reason_comes_before_the_verdict_in_the_schema(path):
+    criteria = load_rubric(path).criteria
+
+    def first(schema):
+        assert schema["required"] == list(schema["properties"])
+        return next(iter(schema["properties"]))
+
+    for criterion in criteria:
+        assert first(answer_schema([criterion], "per_criterion")) == "reason"
+    for schema in answer_schema(criteria, "all_criteria")["properties"].values():
+        assert first(schema) == "reason"
+        assert list(schema["properties"])[-1] == "level"
+    for mode in ("pairwise", "groupwise"):
+        assert first(answer_schema(criteria, mode)) == "reason"
+
+
+def test_templates_are_short_enough_to_read_and_have_versions():
+    for path in TEMPLATES:
+        assert load_template(path.stem, mode_of(path)).version
+        assert max(map(len, path.read_text(encoding="utf-8").splitlines())) < 400
