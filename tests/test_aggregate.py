@@ -100,7 +100,7 @@ def test_interactions_by_hand():
     assert interact({"a": 0.5, "b": 0.3}, [both]) == 0
     assert interact({"a": 0.5}, [both]) == 0
     assert interact({"a": 0.5, "b": 0.0, "c": 1.0}, [both, bonus]) == pytest.approx(0.3)
-    # sums of fractions miss their band by a hair: 1 − 0.9 is a little less than 0.1, and 0.1 + 0.2 a little more than 0.3
+    # fractions miss their band by a hair: 1 − 0.9 is a little less than 0.1, and 0.1 + 0.2 a little more than 0.3
     close = Interaction.model_validate({"when": {"a": {"at_least": 0.1}, "b": {"at_most": 0.3}}, "add": 0.1})
     assert interact({"a": 1 - 0.9, "b": 0.1 + 0.2}, [close]) == 0.1
 

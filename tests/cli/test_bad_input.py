@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from .command import kardia
+from .command import KARDIA, kardia, surroundings
 
 RUBRIC = """\
 name: own
@@ -278,10 +279,13 @@ def test_an_output_that_may_not_be_written(tmp_path, what):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the platform has no /dev/full")
-def test_a_full_disk(tmp_path):
+def test_standard_output_on_a_full_disk(tmp_path):
     prepared(tmp_path, Case(()))
-    command = "score rows.jsonl --rubric own.yaml --judge fake -o /dev/full"
-    done = kardia(*command.split(), cwd=tmp_path)
+    command = [*KARDIA, "score", "rows.jsonl", "--rubric", "own.yaml", "--judge", "fake"]
+    with open("/dev/full", "w") as full:
+        pipes = {"stdout": full, "stderr": subprocess.PIPE}
+        done = subprocess.run(command, cwd=tmp_path, text=True, timeout=60, env=surroundings(), **pipes)
     assert done.returncode == 2
+    assert "standard output: cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert "fault in kardia" not in done.stderr
