@@ -1,7 +1,7 @@
 """A scripted OpenAI-compatible server on loopback, in a thread of its own.
 
-It answers every question with a verdict that fits the question's JSON Schema, unless it was told otherwise, and records what it
-was asked. What it was told is a queue of behaviours, one a request; after the last, `always` holds.
+It answers every question with a verdict that fits the question's JSON Schema, unless it was told otherwise, and records
+what it was asked. What it was told is a queue of behaviours, one a request; after the last, `always` holds.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ def says(content: Any, **more: Any) -> Behaviour:
     return behave
 
 
-def status(code: int, message: str = "so it goes", *, headers: dict[str, str] | None = None, body: Any = None) -> Behaviour:
+def status(
+    code: int, message: str = "so it goes", *, headers: dict[str, str] | None = None, body: Any = None
+) -> Behaviour:
     """An error as OpenAI's API words one."""
 
     async def behave(_: web.Request, __: Asked) -> web.StreamResponse:

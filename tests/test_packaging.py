@@ -108,7 +108,9 @@ def test_the_wheel_lists_what_it_ships(run):
 
 
 def test_the_command_is_installed(python, tmp_path):
-    done = subprocess.run([str(kardia_script(python)), "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [str(kardia_script(python)), "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == f"kardia {__version__}"
 
 

@@ -114,6 +114,10 @@ def test_the_judge_is_closed_when_the_cards_end(rows, monkeypatch):
 
 
 def test_input_is_wrong_in_a_sentence(rows):
-    for file, rubrics, judge in [("gone.jsonl", ["safety"], "fake"), (rows, ["gone"], "fake"), (rows, ["safety"], "gone")]:
+    for file, rubrics, judge in [
+        ("gone.jsonl", ["safety"], "fake"),
+        (rows, ["gone"], "fake"),
+        (rows, ["safety"], "gone"),
+    ]:
         with pytest.raises(InputError, match="gone"):
             Run.prepare(file, rubrics, judge)

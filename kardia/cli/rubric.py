@@ -105,8 +105,8 @@ def try_(
 ) -> None:
     """Run a rubric on its own examples, and show expected against got.
 
-    Every example is judged without itself among the examples. Exit code 1: something is unscored, or --min-exact was
-    missed.
+    Every example is judged without the examples of its own context. Exit code 1: something is unscored, or
+    --min-exact was missed.
 
     Example:  kardia rubric try empathy-mechanisms --judge embedded
     """

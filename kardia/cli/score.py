@@ -40,7 +40,9 @@ def score(
         list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, of whom, and stop.")] = False,
-    no_text: Annotated[bool, typer.Option("--no-text", help="Leave out texts, metadata, and the judge's words about them.")] = False,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Leave out texts, metadata, and the judge's words about them.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Abstentions count as unscored in the exit code.")] = False,
 ) -> None:
     """Score conversations against one or more rubrics.

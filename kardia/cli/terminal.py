@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
 __all__ = ["note", "number", "print_json", "stderr", "stdout", "table"]
@@ -45,9 +45,8 @@ def table(title: str | None, columns: Sequence[str], right: Sequence[str] = ()) 
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for place, column in enumerate(columns):
         # what names a row is never cut
-        made.add_column(
-            column, justify="right" if column in right else "left", no_wrap=column in right or not place, overflow="fold"
-        )
+        side: JustifyMethod = "right" if column in right else "left"
+        made.add_column(column, justify=side, no_wrap=column in right or not place, overflow="fold")
     return made
 
 

@@ -37,8 +37,8 @@ _late: set[asyncio.Future[None]] = set()
 
 
 def _after_fork() -> None:
-    # in the child: the lock may have been held, and the loop's thread is not there; the old loop is kept, since closing it
-    # would disturb the parent's
+    # in the child: the lock may have been held, and the loop's thread is not there; the old loop is kept, since
+    # closing it would disturb the parent's
     global _lock, _loop, _thread
     _lock = threading.Lock()
     _abandoned.extend((_loop, *_sources))

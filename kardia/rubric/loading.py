@@ -134,7 +134,8 @@ def _resolve(
     if entry is not None and rubric.hash != entry.hash:
         raise RubricError(
             f"{rubric.ref} is released and its content has changed since (the lock has {entry.hash[7:19]}…, the file "
-            f"{rubric.hash[7:19]}…): restore the file from a backup or version control, and make changes in a draft (kardia rubric bump {rubric.name})",
+            f"{rubric.hash[7:19]}…): restore the file from a backup or version control, "
+            f"and make changes in a draft (kardia rubric bump {rubric.name})",
             file=str(path),
         )
     return rubric

@@ -153,10 +153,13 @@ class Rubric:
                 found.setdefault(criterion_id, []).append(example)
         return {key: tuple(value) for key, value in found.items()}
 
-    def without_example(self, example: Example) -> Rubric:
-        """The same rubric, not knowing this example (as found in `examples`): for trying it honestly."""
+    def without_context_of(self, example: Example) -> Rubric:
+        """The same rubric, not knowing any example with this one's context: for trying it honestly.
+
+        Examples come as contrast sets, several replies to one context; to know the others would be to know the context.
+        """
         copy = Rubric(self.file, self.parts, self.source, self.instance)
-        copy.__dict__["examples"] = tuple(other for other in self.examples if other is not example)
+        copy.__dict__["examples"] = tuple(other for other in self.examples if other.context != example.context)
         return copy
 
     def with_instance(self, criteria: Sequence[Criterion]) -> Rubric:

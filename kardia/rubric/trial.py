@@ -1,7 +1,7 @@
 """A rubric tried on its own examples: what its author expected against what a judge gives.
 
-Each example is judged by the rubric *without* that example, so that a judge that compares with examples, or is shown
-them, is not asked to find the very text that it was given.
+Each example is judged by the rubric without that example and without the others of the same context, so that a judge
+that compares with examples, or is shown them, is not asked to find a text that it was given.
 """
 
 from __future__ import annotations
@@ -117,9 +117,13 @@ def try_rubric(rubric: Rubric, judge: Any = None) -> Trial:
     examples = rubric.examples
 
     def plans() -> Iterator[Plan]:
+        planners: dict[str, Planner] = {}
         for number, example in enumerate(examples, 1):
-            planner = Planner(rubric.without_example(example), loaded.profile, prompts=loaded.reads_prompts)
-            yield planner.plan(conversation_of(example, number))
+            context = repr(example.context)
+            if context not in planners:
+                reduced = rubric.without_context_of(example)
+                planners[context] = Planner(reduced, loaded.profile, prompts=loaded.reads_prompts)
+            yield planners[context].plan(conversation_of(example, number))
 
     for number, done in enumerate(loop.iterate(judged(plans(), loaded)), 1):
         for key, expected in examples[number - 1].levels.items():

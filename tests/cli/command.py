@@ -24,7 +24,9 @@ def surroundings(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-def kardia(*arguments: object, cwd: Path, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def kardia(
+    *arguments: object, cwd: Path, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs `kardia` and waits; nothing is raised."""
     return subprocess.run(
         [*KARDIA, *map(str, arguments)],

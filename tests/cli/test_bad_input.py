@@ -90,7 +90,9 @@ RUBRICS = {
     "an unknown key at the top": rubric(RUBRIC + "colour: red\n", r"own\.yaml:8: colour"),
     "two documents": rubric(RUBRIC + "---\n" + RUBRIC, r"own\.yaml"),
     "a tag that builds an object": rubric("!!python/object/apply:os.system ['true']\n", r"own\.yaml:1"),
-    "an include of itself": rubric(RUBRIC + "include:\n  - {rubric: own.yaml, as: me}\n", "includes itself", r"own\.yaml"),
+    "an include of itself": rubric(
+        RUBRIC + "include:\n  - {rubric: own.yaml, as: me}\n", "includes itself", r"own\.yaml"
+    ),
     "an include of itself by way of another": rubric(
         RUBRIC + "include:\n  - {rubric: other.yaml, as: other}\n",
         "includes itself",
@@ -116,7 +118,9 @@ RUBRICS = {
     "a rubric that is not UTF-8": rubric(RUBRIC.replace("Own", "Größe").encode("latin-1"), r"own\.yaml:3", "UTF-8"),
     "a rubric in UTF-16": rubric(RUBRIC.encode("utf-16"), r"own\.yaml", "UTF-8"),
     "a rubric that is binary": rubric(bytes(range(256)) * 4, r"own\.yaml"),
-    "a rubric that is a folder": Case((r"folder\.yaml", "directory|folder"), {"folder.yaml/x": ""}, rubric="folder.yaml"),
+    "a rubric that is a folder": Case(
+        (r"folder\.yaml", "directory|folder"), {"folder.yaml/x": ""}, rubric="folder.yaml"
+    ),
     "a rubric that is not there": Case((r"gone\.yaml",), rubric="gone.yaml"),
     "a name that nobody has": Case(("there is no rubric 'nobody'", "safety"), rubric="nobody"),
     "a version that nobody has": Case(("safety@7.0.0", "1.0.0"), rubric="safety@7.0.0"),
@@ -128,7 +132,9 @@ RUBRICS = {
         rubric="own@1.0.0",
         environment={"KARDIA_PATH": "else"},
     ),
-    "the same rubric twice": Case(("safety@1.0.0 is given twice",), rubric="safety", arguments=("--rubric", "safety@1")),
+    "the same rubric twice": Case(
+        ("safety@1.0.0 is given twice",), rubric="safety", arguments=("--rubric", "safety@1")
+    ),
 }
 
 JUDGES = {
@@ -161,7 +167,9 @@ JUDGES = {
     "a template that divides by zero": template("{{ 1 // 0 }}", r"mine\.j2", "zero"),
     "a template that counts too far": template("{% for n in range(999999999) %}x{% endfor %}", r"mine\.j2"),
     "no such template": judge("name: j\nbackend: fake\ntemplate: nobody\n", "no template 'nobody'", "reasoned"),
-    "a template of another mode": judge("name: j\nbackend: fake\ntemplate: pairwise\n", r"pairwise\.j2", "per_criterion"),
+    "a template of another mode": judge(
+        "name: j\nbackend: fake\ntemplate: pairwise\n", r"pairwise\.j2", "per_criterion"
+    ),
 }
 
 
@@ -173,8 +181,12 @@ ROWS = {
     "a file that is not there": Case((r"gone\.jsonl",), rows="gone.jsonl"),
     "an empty file": rows("", r"rows\.jsonl", "empty|no rows|holds no"),
     "a file of empty lines": rows("\n\n\n", r"rows\.jsonl"),
-    "a file that is a folder": Case((r"folder\.jsonl", "directory|folder"), {"folder.jsonl/x": ""}, rows="folder.jsonl"),
-    "a file that is not UTF-8": rows(GOOD_ROW.encode() + '{"response": "für"}\n'.encode("latin-1"), r"rows\.jsonl:2", "UTF-8"),
+    "a file that is a folder": Case(
+        (r"folder\.jsonl", "directory|folder"), {"folder.jsonl/x": ""}, rows="folder.jsonl"
+    ),
+    "a file that is not UTF-8": rows(
+        GOOD_ROW.encode() + '{"response": "für"}\n'.encode("latin-1"), r"rows\.jsonl:2", "UTF-8"
+    ),
     "a file in UTF-16": rows(GOOD_ROW.encode("utf-16"), r"rows\.jsonl", "UTF-8|JSON"),
     "a line that is no JSON": rows(GOOD_ROW + "{broken\n", r"rows\.jsonl:2", "JSON"),
     "a line that is a number": rows(GOOD_ROW + "7\n", r"rows\.jsonl:2"),
@@ -184,11 +196,14 @@ ROWS = {
     "messages that are text": rows(row(id="b", messages="hello"), r"rows\.jsonl:2", "messages"),
     "no reply": rows(row(id="b", messages=[{"role": "user", "content": "Hi"}]), r"rows\.jsonl:2", "assistant"),
     "an unknown role": rows(row(id="b", messages=[{"role": "bot", "content": "Hi"}]), r"rows\.jsonl:2", "bot"),
-    "content that is a number": rows(row(id="b", messages=[{"role": "assistant", "content": 7}]), r"rows\.jsonl:2", "content"),
+    "content that is a number": rows(
+        row(id="b", messages=[{"role": "assistant", "content": 7}]), r"rows\.jsonl:2", "content"
+    ),
     "nothing that is known": rows(row(id="b", prompts="x"), r"rows\.jsonl:2"),
     "a repeated id": rows(GOOD_ROW + "\n" + GOOD_ROW, r"rows\.jsonl:3", "'a'", "line 1"),
     "criteria of its own that are none": rows(
-        row(id="b", context="a", response="b", metadata={"rubric": [{"question": ""}]}), r"rows\.jsonl:2: metadata\.rubric"
+        row(id="b", context="a", response="b", metadata={"rubric": [{"question": ""}]}),
+        r"rows\.jsonl:2: metadata\.rubric",
     ),
     "criteria of its own whose id is taken": rows(
         row(id="b", context="a", response="b", metadata={"rubric": [{"id": "kind", "question": "Is it?"}]}),
@@ -198,7 +213,9 @@ ROWS = {
     "a CSV without the columns": rows("a,b\n1,2\n", r"rows\.csv", name="rows.csv"),
     "a parquet file that is none": rows("PAR1 not really", r"rows\.parquet", name="rows.parquet"),
     "a map that is none": Case(("--map",), arguments=("--map", "reply")),
-    "a map to a column that is not there": Case((r"rows\.jsonl:1|--map", "answer"), arguments=("--map", "reply=answer")),
+    "a map to a column that is not there": Case(
+        (r"rows\.jsonl:1|--map", "answer"), arguments=("--map", "reply=answer")
+    ),
     "nothing but bad rows": rows("{\n{\n", "none of its 2 rows", arguments=("--skip-bad",)),
 }
 
@@ -262,7 +279,9 @@ def test_the_cases_are_bad_in_one_way_only(tmp_path):
     assert kardia("score", "rows.jsonl", "--rubric", weighted, "--judge", "fake", cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(
+    os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_an_output_that_may_not_be_written(tmp_path, what):
     prepared(tmp_path, Case(()))

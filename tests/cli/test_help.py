@@ -17,7 +17,10 @@ COMMANDS = [
     [],
     ["score"],
     ["rubric"],
-    *(["rubric", name] for name in ("list", "show", "lint", "render", "try", "diff", "new", "bump", "publish", "schema")),
+    *(
+        ["rubric", name]
+        for name in ("list", "show", "lint", "render", "try", "diff", "new", "bump", "publish", "schema")
+    ),
     ["judge"],
     *(["judge", name] for name in ("list", "show", "check")),
 ]

@@ -107,9 +107,9 @@ def test_no_text(tmp_path, rows):
 def test_several_rubrics(tmp_path, rows):
     done = score(tmp_path, rows, "--rubric", "kardia-r1")
     found = [(card["id"], card["rubric"]) for card in read_cards(done.stdout)]
-    assert found == [(id_, rubric) for id_ in ("exam", "dog", "3") for rubric in ("kardia-r1@1.0.0", "safety@1.0.0")] or (
-        found == [(id_, rubric) for id_ in ("exam", "dog", "3") for rubric in ("safety@1.0.0", "kardia-r1@1.0.0")]
-    )
+    assert found == [
+        (id_, rubric) for id_ in ("exam", "dog", "3") for rubric in ("kardia-r1@1.0.0", "safety@1.0.0")
+    ] or (found == [(id_, rubric) for id_ in ("exam", "dog", "3") for rubric in ("safety@1.0.0", "kardia-r1@1.0.0")])
     assert "kardia-r1@1.0.0" in done.stderr
 
 
@@ -135,12 +135,14 @@ def test_rubrics_judges_and_templates_of_ones_own(tmp_path, rows):
     for folder in ("rubrics/own", "judges/templates"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "rubrics/own/1.0.0.yaml").write_text(
-        "name: own\nversion: 1.0.0\ntitle: Own\ncriteria:\n  - {id: kind, question: Is it kind?, scale: {type: binary}}\n"
+        "name: own\nversion: 1.0.0\ntitle: Own\n"
+        "criteria:\n  - {id: kind, question: Is it kind?, scale: {type: binary}}\n"
     )
     (tmp_path / "judges/mine.yaml").write_text("name: mine\nbackend: fake\ntemplate: short\n")
     (tmp_path / "judges/templates/short.j2").write_text(
         "{# kardia template, version 3, for per_criterion #}\n{% block system %}Judge.{% endblock %}\n"
-        "{% block shared %}{{ target.text }}{% endblock %}\n{% block question %}{{ criterion.question }}{% endblock %}\n"
+        "{% block shared %}{{ target.text }}{% endblock %}\n"
+        "{% block question %}{{ criterion.question }}{% endblock %}\n"
     )
     card = read_cards(score(tmp_path, rows, rubric="own", judge="mine").stdout)[0]
     assert (card["rubric"], card["judge"], card["provenance"]["template"]["version"]) == ("own@1.0.0", "mine", "3")
@@ -166,7 +168,9 @@ def test_a_dry_run_sends_nothing_and_names_the_host(tmp_path, rows, server):
 
 def test_what_is_unscored_makes_exit_code_1(tmp_path, rows, server):
     server.then(says("no"), *[says("no")] * 3)
-    done = score(tmp_path, rows, "-o", "out.jsonl", "--set", "limits.concurrency=1", judge="own.yaml", rubric="kardia-r1")
+    done = score(
+        tmp_path, rows, "-o", "out.jsonl", "--set", "limits.concurrency=1", judge="own.yaml", rubric="kardia-r1"
+    )
     assert done.returncode == 1
     cards = read_cards((tmp_path / "out.jsonl").read_text())
     assert [card["status"] for card in cards] == ["unscored", "scored", "scored"]
@@ -277,7 +281,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, rows, server):
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell")
 @pytest.mark.parametrize(
-    "command", ["score many.jsonl --rubric safety --judge fake", "rubric schema", "rubric list", "judge list --json", "--help"]
+    "command",
+    ["score many.jsonl --rubric safety --judge fake", "rubric schema", "rubric list", "judge list --json", "--help"],
 )
 @pytest.mark.parametrize("reader", ["head -n 1", "true"])
 def test_a_closed_pipe_is_no_error(tmp_path, command, reader):

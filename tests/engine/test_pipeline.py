@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from contextlib import aclosing
 
@@ -120,8 +121,6 @@ async def test_a_plan_with_nothing_to_ask_keeps_its_place():
     planner = Planner(RUBRIC, judge.profile)
     full = [planner.plan(conversation(number)) for number in range(3)]
     settled = {criterion.id: kardia.Judgment(criterion.id, "not_applicable") for criterion in RUBRIC.criteria}
-    import dataclasses
-
     empty = dataclasses.replace(full[1], requests=(), settled=settled)
     found = [done async for done in judged([full[0], empty, full[2]], judge)]
     assert [done.plan.conversation.id for done in found] == ["0", "1", "2"]
@@ -136,6 +135,11 @@ async def test_samples_become_one_judgment():
     done = (await collected(judge, 1))[0]
     assert {judgment.samples for judgment in done.judgments.values()} == {(1, 2, 3)}
     assert {judgment.value for judgment in done.judgments.values()} == {0.25}
+
+
+async def into(found, stream):
+    async for done in stream:
+        found.append(done.plan.conversation.id)
 
 
 class Batched:
@@ -178,8 +182,7 @@ async def test_a_fault_of_the_source_comes_after_what_preceded_it(judge):
 
     found = []
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        async for done in judged(faulty(), judge):
-            found.append(done.plan.conversation.id)
+        await into(found, judged(faulty(), judge))
     assert found == ["0", "1", "2", "3"]
 
 
@@ -190,8 +193,7 @@ async def test_what_came_before_an_unreachable_judge_stands():
     judge = kardia.FakeJudge(dies, profile=profile(4))
     found = []
     with pytest.raises(JudgeUnreachable):
-        async for done in judged(plans(judge, 50), judge):
-            found.append(done.plan.conversation.id)
+        await into(found, judged(plans(judge, 50), judge))
     assert found == ["0", "1"]
     assert len(judge.asked) < 50
 

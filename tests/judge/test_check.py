@@ -22,7 +22,9 @@ def server():
 @pytest.fixture
 def judge(server, tmp_path):
     path = tmp_path / "own.yaml"
-    path.write_text(f"name: own\nbackend: http\nmodel: some-model\nbase_url: {server.url}\nlimits: {{timeout_s: 0.5}}\n")
+    path.write_text(
+        f"name: own\nbackend: http\nmodel: some-model\nbase_url: {server.url}\nlimits: {{timeout_s: 0.5}}\n"
+    )
     return path
 
 

@@ -211,7 +211,7 @@ class TestJudging:
         example = next(one for one in rubric.examples if "warmth" in one.levels and isinstance(one.context, str))
         asked = request(rubric, example.reply, context=str(example.context))
         known = ask(judge, asked)[0]["warmth"].probabilities
-        without = rubric.without_example(example)
+        without = rubric.without_context_of(example)
         honest = ask(judge, request(without, example.reply, context=str(example.context)))[0]["warmth"].probabilities
         assert known is not None
         assert honest is not None

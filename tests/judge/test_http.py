@@ -301,7 +301,7 @@ def test_a_server_that_only_hangs_up_is_unreachable(server, backend, waits, brok
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_a_request_that_is_wrong_is_given_up_at_once(server, backend, waits, code):
     server.always = status(code, "no such thing")
-    card, judgment = the_one(server, backend)
+    _card, judgment = the_one(server, backend)
     assert (judgment.status, judgment.value) == ("unscored", None)
     assert f"{code}: " in judgment.error
     assert "no such thing" in judgment.error
@@ -374,7 +374,10 @@ UNREACHABLE = {
     "401": (status(401, "bad key"), "does not accept"),
     "403": (status(403, "not you"), "does not accept"),
     "402": (status(402, "pay first"), "exhausted"),
-    "quota": (status(429, "you exceeded it", body={"error": {"message": "x", "code": "insufficient_quota"}}), "exhausted"),
+    "quota": (
+        status(429, "you exceeded it", body={"error": {"message": "x", "code": "insufficient_quota"}}),
+        "exhausted",
+    ),
     "404": (status(404, "no such model"), "does not know the model 'judge'"),
     "405": (status(405), "this URL"),
     "redirect": (redirect("/elsewhere"), "redirects"),
@@ -417,7 +420,7 @@ def test_one_hang_up_among_answers_ends_nothing(server, backend):
 
 def test_twenty_given_up_in_a_row_end_the_run(server, backend, waits):
     server.always = status(503, "no capacity")
-    with pytest.raises(JudgeUnreachable, match="20 requests in a row.*no capacity"):
+    with pytest.raises(JudgeUnreachable, match=r"20 requests in a row.*no capacity"):
         scored(server, backend, count=60, limits={"retries": 1, "concurrency": 1})
     assert len(server.asked) == 40
 

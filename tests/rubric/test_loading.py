@@ -260,7 +260,7 @@ def test_a_rubric_knows_its_examples_and_metadata(folder: Path) -> None:
     base = rubric()
     assert [len(base.examples_of(key)) for key in ("takes_up", "tone", "nobody")] == [2, 1, 0]
     first = base.examples[0]
-    assert len(base.without_example(first).examples) == 1
+    assert len(base.without_context_of(first).examples) == 1
     assert len(base.examples) == 2
     assert base.metadata == {"profile": "Who the person is."}
     put(folder, "leaf")
