@@ -127,13 +127,17 @@ class Run:
             loop.finish(self.judge.aclose())
 
     def write_rejected(self, output: str | None) -> None:
-        """Lists the bad rows beside the output; does nothing where there is none, or the output is stdout."""
-        if not self.bad or output is None or output == "-":
+        """Lists the bad rows beside the output; nothing for stdout. An earlier run's list does not outlive it."""
+        if output is None or output == "-":
             return
-        self.rejected = Path(f"{output}.rejected.jsonl")
+        listed = Path(f"{output}.rejected.jsonl")
         try:
+            if not self.bad:
+                listed.unlink(missing_ok=True)
+                return
+            self.rejected = listed
             with open(self.rejected, "w", encoding="utf-8", opener=private_opener) as stream:
                 for item in self.source.rejected():
                     stream.write(json.dumps(item, ensure_ascii=False) + "\n")
         except OSError as problem:
-            raise OutputError(f"cannot be written: {problem.strerror or problem}", file=str(self.rejected)) from None
+            raise OutputError(f"cannot be written: {problem.strerror or problem}", file=str(listed)) from None

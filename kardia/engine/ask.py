@@ -105,7 +105,7 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
     """
     limits = judge.profile.limits
     spent = Usage()
-    before: int | None = None
+    downs, before = 0, health.answered
     for attempt in range(limits.retries + 1):
         await health.pace("requests", 1, limits.requests_per_minute)
         await health.pace("tokens", _tokens(request, judge), limits.tokens_per_minute)
@@ -119,11 +119,12 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
             return answer, spent
         if not isinstance(answer, TransientError):
             raise answer
-        if answer.down and before is None:
-            before = health.answered
+        if answer.down:
+            before = before if downs else health.answered
+            downs += 1
         # a judge that has never answered is given fewer tries where the profile allows no more
         enough = DEAD_AFTER_TRIES if health.answered else min(DEAD_AFTER_TRIES, limits.retries + 1)
-        if answer.down and attempt + 1 >= enough and health.answered == before:
+        if answer.down and downs >= enough and health.answered == before:
             raise JudgeUnreachable(f"the judge {judge.profile.name} does not answer: {answer}")
         if attempt < limits.retries:
             await asyncio.sleep(_wait(attempt, answer.retry_after))

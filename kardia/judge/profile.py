@@ -115,6 +115,8 @@ class JudgeProfile(_Model):
     def _fits_backend(self) -> JudgeProfile:
         if self.backend in ENDPOINTS and not self.model:
             raise ValueError(f"the backend {self.backend} needs a `model`")
+        if self.base_url and "@" in self.base_url.split("://", 1)[1].split("/", 1)[0]:
+            raise ValueError("a `base_url` holds no user or password; name the key's variable in `api_key_env`")
         if self.backend == "http" and not self.base_url:
             raise ValueError("the backend http needs a `base_url` such as http://127.0.0.1:8000/v1")
         if self.backend != "embedded" and (self.embedded or self.revision or self.sha256):

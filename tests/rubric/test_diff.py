@@ -291,7 +291,11 @@ def test_many_examples_become_one_sentence() -> None:
     more = [{"context": str(n), "reply": f"Reply {n}", "levels": {"takes_up": 1}} for n in range(6)]
     lines = compare(lambda d: d["examples"].extend(more)).sentences()
     assert lines[0] == "minor: examples: 6 added"
-    assert lines[-2:] == ["Card scores of the two remain comparable.", "This requires at least a minor version."]
+    assert lines[-3:] == [
+        "Card scores of the two remain comparable.",
+        "A judge that compares with the examples, such as embedded, may score differently.",
+        "This requires at least a minor version.",
+    ]
     assert (
         compare(lambda d: d.update(aggregate={"method": "minimum"})).sentences()[-1] == "This requires a major version."
     )

@@ -1,8 +1,8 @@
 """The http backend against a real OpenAI-compatible server that nobody here wrote: `transformers serve`.
 
 It serves a Llama of a few thousand numbers whose weights are set by hand: where the judge's turn begins it says one
-token, which is a whole verdict, and ends. So the answers are known, and everything between (HTTP, chat template, tokenizer,
-generation) is real.
+token, which is a whole verdict, and ends. So the answers are known, and everything between is real: HTTP, chat
+template, tokenizer, generation.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class LitellmJudge:
     async def _try(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
         litellm = _litellm()
         body = chat_body(self.profile, request, structured=structured)
-        options: dict[str, Any] = {"timeout": self.profile.limits.timeout_s, "drop_params": True}
-        options |= {"num_retries": 0, "max_retries": 0}  # the engine retries, and counts
+        # the engine retries, and counts
+        options: dict[str, Any] = {"timeout": self.profile.limits.timeout_s, "num_retries": 0, "drop_params": True}
         if self._key is not None:
             options["api_key"] = self._key
         if self.profile.base_url is not None:
