@@ -172,15 +172,6 @@ def without_secrets(text: str, key: str | None, headers: Mapping[str, str]) -> s
     return text
 
 
-def _shown(profile: JudgeProfile) -> str:
-    """The URL without what stands before an @: that may be a password."""
-    if profile.base_url is None:
-        return "the default"
-    scheme, _, rest = profile.base_url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
 def failure(status: int, message: str, profile: JudgeProfile, retry_after: float | None = None) -> Exception:
     """What a status other than 200 means: try again, give this request up, or give the judge up."""
     message = " ".join(message.split())[:300]
@@ -192,7 +183,7 @@ def failure(status: int, message: str, profile: JudgeProfile, retry_after: float
         return JudgeUnreachable(f"{who} says that the account is exhausted: {message}")
     if status in (404, 405):
         return JudgeUnreachable(
-            f"{who} does not know the model {profile.model!r} or this URL ({_shown(profile)}): {status} {message}"
+            f"{who} does not know the model {profile.model!r} or this URL ({profile.base_url or 'the default'}): {status} {message}"
         )
     if status in (408, 409, 425, 429) or status >= 500:
         return TransientError(f"the endpoint answered {status}: {message}", retry_after=retry_after)

@@ -149,7 +149,7 @@ class JudgeProfile(_Model):
         if self.base_url:
             from urllib.parse import urlsplit
 
-            return urlsplit(self.base_url).netloc.rpartition("@")[2]
+            return urlsplit(self.base_url).netloc
         return "api.openai.com" if self.backend == "openai" else f"the provider that litellm picks for {self.model}"
 
 

@@ -112,6 +112,7 @@ def test_a_profile_that_is_not_there(tmp_path):
         (TEXT.replace("http://127.0.0.1:8000/v1", "localhost:8000"), "mine.yaml:4: base_url: "),
         (TEXT.replace("model: m\n", ""), "the backend http needs a `model`"),
         (TEXT.replace("base_url: http://127.0.0.1:8000/v1\n", ""), "the backend http needs a `base_url`"),
+        (TEXT.replace("http://127", "http://me:secret@127"), "a `base_url` holds no user or password"),
         (TEXT + "revision: abc\n", "belong to the backend embedded"),
         ("name: e\nbackend: embedded\nmode: logprob\n", "the backend embedded knows only the mode per_criterion"),
         (TEXT + "name: again\n", "a second time"),
@@ -241,7 +242,6 @@ def test_every_mode_has_a_template(mode):
         ({"backend": "embedded"}, "this machine (nothing is sent)"),
         ({"backend": "openai", "model": "m"}, "api.openai.com"),
         ({"backend": "openai", "model": "m", "base_url": "https://x.example/v1"}, "x.example"),
-        ({"backend": "http", "model": "m", "base_url": "http://me:secret@x.example:81/v1"}, "x.example:81"),
         ({"backend": "litellm", "model": "a/b"}, "the provider that litellm picks for a/b"),
     ],
 )
