@@ -183,7 +183,8 @@ def failure(status: int, message: str, profile: JudgeProfile, retry_after: float
         return JudgeUnreachable(f"{who} says that the account is exhausted: {message}")
     if status in (404, 405):
         return JudgeUnreachable(
-            f"{who} does not know the model {profile.model!r} or this URL ({profile.base_url or 'the default'}): {status} {message}"
+            f"{who} does not know the model {profile.model!r} or this URL ({profile.base_url or 'the default'}): "
+            f"{status} {message}"
         )
     if status in (408, 409, 425, 429) or status >= 500:
         return TransientError(f"the endpoint answered {status}: {message}", retry_after=retry_after)
