@@ -142,19 +142,20 @@ def _comments(text: str) -> dict[tuple[str, ...], tuple[str, str]]:
 
     found: dict[tuple[str, ...], tuple[str, str]] = {}
 
-    def visit(node: Any, path: tuple[str, ...]) -> None:
+    def visit(node: Any, path: tuple[str, ...], start: int) -> None:
         if isinstance(node, ScalarNode):
             if node.style is None:
-                match = _COMMENT.match(text, node.end_mark.index)
+                # a value that is not there is marked at the next token, behind the comment: look behind its colon
+                end = node.end_mark.index if node.value else start
+                match = _COMMENT.match(text, end)
                 if match is not None:
-                    gap = text[node.end_mark.index : match.start("text") - 1]
-                    found[path] = (gap, match.group("text").rstrip("\r"))
+                    found[path] = (text[end : match.start("text") - 1], match.group("text").rstrip("\r"))
         elif isinstance(node, MappingNode):
             for key, value in node.value:
-                visit(value, (*path, str(key.value)))
+                visit(value, (*path, str(key.value)), key.end_mark.index + 1)
         elif isinstance(node, SequenceNode):
             for number, item in enumerate(node.value):
-                visit(item, (*path, str(number)))
+                visit(item, (*path, str(number)), item.start_mark.index)
 
-    visit(YAML(typ="safe", pure=True).compose(text), ())
+    visit(YAML(typ="safe", pure=True).compose(text), (), 0)
     return found

@@ -1,0 +1,38 @@
+"""Branch coverage of the pure modules, from a coverage report in JSON; exit code 1 where one is at or below the floor.
+
+    python -m pytest --cov --cov-report=json && python benchmarks/pure_coverage.py coverage.json
+
+Pure: no network, no torch, no clock. What talks to the terminal is run by the tests in processes of its own, and is not
+counted here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+FLOOR = 95.0
+PURE = (
+    "aggregate answer conversation fence judgment plan prompt schema_errors spans summary yamlfile judge/chat "
+    "judge/comparison judge/profile reading/idset reading/jsontext reading/rows rubric/checks rubric/diff "
+    "rubric/diff_examples rubric/diff_text rubric/diff_tree rubric/lint rubric/lint_history rubric/lint_logic "
+    "rubric/lint_rules rubric/lint_source rubric/lint_subject rubric/lint_text rubric/loading rubric/lock rubric/models "
+    "rubric/new rubric/publish rubric/rubric rubric/schema rubric/versions"
+).split()
+
+
+def main() -> int:
+    files = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["files"]
+    low = 0
+    for name in PURE:
+        figures = files[f"kardia/{name}.py"]["summary"]
+        branches, covered = figures["num_branches"], figures["covered_branches"]
+        share = 100.0 * covered / branches if branches else 100.0
+        low += share <= FLOOR
+        print(f"{'LOW ' if share <= FLOOR else '    '}{name:24} {share:6.1f} %  of {branches} branches")
+    return 1 if low else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
