@@ -13,13 +13,45 @@ import sys
 from pathlib import Path
 
 FLOOR = 95.0
-PURE = (
-    "aggregate answer conversation fence judgment plan prompt schema_errors spans summary yamlfile judge/chat "
-    "judge/comparison judge/profile reading/idset reading/jsontext reading/rows rubric/checks rubric/diff "
-    "rubric/diff_examples rubric/diff_text rubric/diff_tree rubric/lint rubric/lint_history rubric/lint_logic "
-    "rubric/lint_rules rubric/lint_source rubric/lint_subject rubric/lint_text rubric/loading rubric/lock rubric/models "
-    "rubric/new rubric/publish rubric/rubric rubric/schema rubric/versions"
-).split()
+PURE = [
+    "aggregate",
+    "answer",
+    "conversation",
+    "fence",
+    "judgment",
+    "plan",
+    "prompt",
+    "schema_errors",
+    "spans",
+    "summary",
+    "yamlfile",
+    "judge/chat",
+    "judge/comparison",
+    "judge/profile",
+    "reading/idset",
+    "reading/jsontext",
+    "reading/rows",
+    "rubric/checks",
+    "rubric/diff",
+    "rubric/diff_examples",
+    "rubric/diff_text",
+    "rubric/diff_tree",
+    "rubric/lint",
+    "rubric/lint_history",
+    "rubric/lint_logic",
+    "rubric/lint_rules",
+    "rubric/lint_source",
+    "rubric/lint_subject",
+    "rubric/lint_text",
+    "rubric/loading",
+    "rubric/lock",
+    "rubric/models",
+    "rubric/new",
+    "rubric/publish",
+    "rubric/rubric",
+    "rubric/schema",
+    "rubric/versions",
+]
 
 
 def main() -> int:

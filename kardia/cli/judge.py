@@ -83,8 +83,8 @@ def check(
 
     Example:  kardia judge check embedded
     """
+    from kardia.checkup import check_judge
     from kardia.cli.terminal import print_json
-    from kardia.judge.check import check_judge
 
     report = check_judge(judge, set_ or [])
     if as_json:

@@ -255,7 +255,7 @@ def try_view(
     """`kardia rubric try`; returns whether all is well."""
     from kardia.judge import load_judge
     from kardia.rubric.loading import load_rubric
-    from kardia.rubric.trial import try_rubric
+    from kardia.trial import try_rubric
 
     rubric = load_rubric(reference)
     if not rubric.examples:

@@ -13,7 +13,7 @@ from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Known, Opinion
 from kardia.rubric.models import Example
 from kardia.rubric.rubric import Part
-from kardia.rubric.trial import conversation_of, try_rubric
+from kardia.trial import conversation_of, try_rubric
 
 EXAMPLES = [
     {

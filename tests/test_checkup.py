@@ -5,12 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from judge.endpoints import KEY
 from server import ScriptedServer, raw, redirect, says, slow, status, unstructured, with_logprobs
 
+from kardia.checkup import check_judge
 from kardia.errors import JudgeUnreachable, ProfileError
-from kardia.judge.check import check_judge
-
-from .endpoints import KEY
 
 
 @pytest.fixture
