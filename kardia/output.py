@@ -103,12 +103,14 @@ class _Lines:
             raise OutputError(f"cannot be written: {problem.strerror or problem}", file=self._name) from None
 
     def finish(self) -> None:
-        if self.target is None:
-            self.stream.flush()
-            return
         try:
+            if self.target is None:
+                self.stream.flush()
+                return
             self.stream.close()
             os.replace(partial_path(self.target), self.target)
+        except BrokenPipeError:
+            raise
         except OSError as problem:
             raise OutputError(f"cannot be written: {problem.strerror or problem}", file=self._name) from None
 

@@ -12,6 +12,14 @@ __all__ = ["main"]
 def main() -> None:
     """Runs the command line. Every error that kardia raises on purpose becomes one sentence on stderr and an exit
     code."""
+    try:
+        code = _run()
+    finally:
+        _settle()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
     from kardia.cli.app import app
     from kardia.errors import KardiaError
 
@@ -23,25 +31,43 @@ def main() -> None:
             for kind in (KeyboardInterrupt, BrokenPipeError):
                 if _came_of(ended, kind):
                     raise kind from None
-            raise
-        finally:
-            sys.stdout.flush()  # here, and not when the interpreter ends: a closed pipe shows now
+            _flush()
+            return ended.code
+        return 0
     except KardiaError as problem:
         _say(str(problem))
-        sys.exit(problem.exit_code)
+        return problem.exit_code
     except KeyboardInterrupt:
         _say("interrupted")
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # whoever read our output has seen enough; python would complain again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0  # whoever read our output has seen enough
     except Exception as problem:
         if os.environ.get("KARDIA_DEBUG"):
             raise
         fault = f"{type(problem).__name__}: {problem}"
         _say(f"this is a fault in kardia, not in your input ({fault}); KARDIA_DEBUG=1 shows where")
-        sys.exit(2)
+        return 2
+
+
+def _flush() -> None:
+    """Empties standard output now, and not when the interpreter ends: a closed pipe and a full disk show here."""
+    from kardia.errors import OutputError
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise OutputError(f"cannot be written: {problem.strerror or problem}", file="standard output") from None
+
+
+def _settle() -> None:
+    """Empties standard output; where it takes no more, it is turned away, or Python would complain again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _came_of(problem: BaseException | None, kind: type[BaseException]) -> bool:
