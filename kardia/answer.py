@@ -34,10 +34,11 @@ __all__ = [
 MAX_RAW = 2000
 """Characters of a judge's raw text that an error keeps."""
 
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
-_CODE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*)\n[ \t]*```\Z", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*(?:<think>)?[^{`]*?</think>\s*|\A\s*<think>.*?</think>\s*", re.DOTALL)
+"""A leading thought; its opening tag may have been a part of the prompt."""
+_CODE = re.compile(r"\A```(?:json|JSON)?\s*(.*?)\s*```\Z", re.DOTALL)
 _VERDICT = re.compile(r"^[ \t]*\**verdict\**[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-_AROUND = " \t\r\n*"  # white space, and Markdown's bold
+_AROUND = " \t\r\n*\u2581\u0120"  # white space, also as tokenizers spell it, and Markdown's bold
 _END = re.compile(r"<.*>\Z", re.DOTALL)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -185,7 +186,7 @@ def _no_constants(name: str) -> Any:
 def _read_all(request: Request, data: dict[str, Any]) -> tuple[list[Judgment], bool]:
     unknown = set(data) - {criterion.id for criterion in request.criteria}
     if unknown:
-        raise Malformed(f"the answer has keys that were not asked for: {', '.join(sorted(unknown))}")
+        raise Malformed("the answer has keys that were not asked for")
     judgments: list[Judgment] = []
     malformed = False
     for criterion in request.criteria:
@@ -207,10 +208,12 @@ def _read_verdict(request: Request, criterion: Criterion, data: dict[str, Any]) 
     reason = _reason(data)
     unknown = set(data) - {"reason", "evidence", "level"}
     if unknown:
-        raise Malformed(f"the answer has keys that were not asked for: {', '.join(sorted(unknown))}")
+        raise Malformed("the answer has keys that were not asked for")
     if "level" not in data:
         raise Malformed("the answer has no level")
-    evidence = data.get("evidence", [])
+    evidence = data.get("evidence")
+    if evidence is None:
+        evidence = []
     if not isinstance(evidence, list) or not all(isinstance(item, str) for item in evidence):
         raise Malformed("the evidence is not a list of texts")
     level = data["level"]
@@ -219,7 +222,8 @@ def _read_verdict(request: Request, criterion: Criterion, data: dict[str, Any]) 
     if isinstance(level, float) and level.is_integer() and isinstance(criterion.scale, OrdinalScale):
         level = int(level)  # 4.0 is a whole number in JSON
     if not on_scale(criterion, level):
-        raise Malformed(f"the level {_short(level)} is not on the scale ({scale_text(criterion)})")
+        shown = f" {level}" if isinstance(level, (int, float)) and abs(level) < 1e6 else ""
+        raise Malformed(f"the level{shown} is not on the scale ({scale_text(criterion)})")
     return Judgment(
         criterion.id,
         "scored",
@@ -240,11 +244,6 @@ def _reason(data: Mapping[str, Any]) -> str:
 def _writable(text: str) -> str:
     """Half a surrogate pair, which JSON can spell, is no character: as UTF-8 it could not be written."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _found(evidence: Iterable[str], text: str) -> tuple[str, ...]:
@@ -274,7 +273,7 @@ def _read_logprob(request: Request, answer: Said, text: str) -> Judgment:
     reason = _writable(reason)
     label = line.group(1).strip(_AROUND)
     if label not in labels:
-        raise Malformed(f"the verdict {label[:40]!r} is none of {', '.join(labels)}")
+        raise Malformed(f"the verdict is none of {', '.join(labels)}")
     if answer.tokens is None:
         return unscored(criterion, "the endpoint sent no log-probabilities, which this mode needs", text)
     shares = _label_shares(answer.tokens, label, labels)
@@ -337,9 +336,9 @@ def from_distribution(
 def combine_samples(criterion: Criterion, samples: Sequence[Judgment]) -> Judgment:
     """Several samples of one judgment as one.
 
-    The value is the mean of the scored samples' values. The level is their median on an ordinal scale (the lower of
-    two), the most frequent one elsewhere (the less good one of equals). Where fewer than half were scored, the whole
-    is what the first failed sample says.
+    The value is the mean of the scored samples' values. The level is their median on an ordinal scale (of two, the
+    less good one), the most frequent one elsewhere (the less good one of equals). Where fewer than half were scored,
+    the whole is what the first failed sample says.
     """
     if len(samples) == 1:
         return samples[0]
@@ -349,7 +348,9 @@ def combine_samples(criterion: Criterion, samples: Sequence[Judgment]) -> Judgme
         return failed
     levels: list[Level] = [sample.level for sample in scored if sample.level is not None]
     if isinstance(criterion.scale, OrdinalScale):
-        level: Level = statistics.median_low([int(item) for item in levels])
+        # of two middle levels the less good one, as everywhere
+        middle = statistics.median_high if criterion.good_end == "low" else statistics.median_low
+        level: Level = middle([int(item) for item in levels])
     else:
         counts = {item: levels.count(item) for item in levels}
         level = max(counts, key=lambda item: (counts[item], -criterion.value(item)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kardia.answer import MAX_RAW, Malformed, answer_schema, load_object
-from kardia.conversation import Conversation, Target
+from kardia.conversation import Target
 from kardia.engine import loop
 from kardia.engine.ask import Health, answered
 from kardia.errors import AnswerError, ConversationError, ProfileError
@@ -20,10 +20,9 @@ from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import ChatMessage, Known, Request, Said, Usage
 from kardia.judgment import RAW_MARK
 from kardia.prompt import load_template, question_variables, shared_variables
-from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
-from kardia.scoring import ConversationLike, JudgeLike, RubricLike
+from kardia.scoring import ConversationLike, JudgeLike, RubricLike, as_conversation
 from kardia.spans import context_of, target_of
 
 __all__ = ["GroupJudgment", "PairJudgment", "judge_group", "judge_pair"]
@@ -141,10 +140,7 @@ class _Comparison:
     """The same replies, asked about in several orders."""
 
     def __init__(self, items: Sequence[ConversationLike], rubric: RubricLike, judge: JudgeLike, mode: str) -> None:
-        self.conversations = [
-            item if isinstance(item, Conversation) else conversation_from_row(item, f"row:{number}")
-            for number, item in enumerate(items, 1)
-        ]
+        self.conversations = [as_conversation(item, number) for number, item in enumerate(items, 1)]
         if not 2 <= len(self.conversations) <= 26:
             raise ConversationError(f"between 2 and 26 replies can be compared, not {len(self.conversations)}")
         contexts = [context_of(conversation) for conversation in self.conversations]

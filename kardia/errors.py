@@ -131,12 +131,19 @@ class TransientError(JudgeError):
     Args:
         message: what happened.
         retry_after: seconds that the endpoint asked to wait, where it did.
-        down: whether nobody answered at all (refused, unresolved, reset), as opposed to an answer that says "not now".
+        down: whether nobody was there at all (refused, unresolved), as opposed to an answer that says "not now".
+        broke: whether the connection was made and then broke: one request may be what breaks it.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, down: bool = False) -> None:
+    requests: int = 1
+    """How many requests the try took."""
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, down: bool = False, broke: bool = False
+    ) -> None:
         self.retry_after = retry_after
         self.down = down
+        self.broke = broke
         super().__init__(message)
 
 
@@ -147,6 +154,9 @@ class AnswerError(JudgeError):
         message: the reason, as it stands in the scorecard.
         raw: what the judge said, where it said something.
     """
+
+    requests: int = 1
+    """How many requests it took."""
 
     def __init__(self, message: str, raw: str | None = None) -> None:
         self.raw = raw

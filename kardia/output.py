@@ -16,7 +16,7 @@ from kardia.judgment import Scorecard
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Output", "open_output"]
+__all__ = ["Output", "open_output", "rejected_path"]
 
 ROWS_A_BATCH = 1000
 
@@ -80,6 +80,13 @@ def _check(target: Path, path: str, source: str | None) -> None:
         raise OutputError("cannot be written: it is read-only", file=path)
     if _same(partial_path(target), source):
         raise OutputError(f"would overwrite the input {source}; name another file", file=path)
+    if _same(rejected_path(path), source):
+        raise OutputError(f"would overwrite the input {source} with its list of bad rows; name another", file=path)
+
+
+def rejected_path(output: str) -> Path:
+    """Where the bad rows of a run with `--skip-bad` are listed."""
+    return Path(f"{output}.rejected.jsonl")
 
 
 def _same(path: Path, source: str | None) -> bool:

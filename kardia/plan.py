@@ -176,7 +176,11 @@ def _applies(criterion: Criterion, metadata: Mapping[str, Any]) -> bool:
 def _among(value: Any, wanted: Sequence[Any]) -> bool:
     if isinstance(value, (list, tuple)):  # several emotions in one row: any of them
         return any(_among(item, wanted) for item in value)
-    return any(value == item and isinstance(value, bool) == isinstance(item, bool) for item in wanted)
+    return any(value == item and isinstance(value, bool) == isinstance(item, bool) for item in wanted) or (
+        # a CSV knows only text: its 2 is the rubric's 2
+        isinstance(value, str)
+        and value.strip().lower() in {str(item).lower() for item in wanted if not isinstance(item, str)}
+    )
 
 
 def _trial(rubric: Rubric) -> Conversation:

@@ -13,6 +13,7 @@ from kardia.errors import ConversationError, OutputError, RubricError
 from kardia.files import private_opener
 from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
 from kardia.judgment import Scorecard
+from kardia.output import rejected_path
 from kardia.plan import Planner
 from kardia.reading import Source, parse_map
 from kardia.rubric.loading import instance_criteria, load_rubric
@@ -127,10 +128,10 @@ class Run:
             loop.finish(self.judge.aclose())
 
     def write_rejected(self, output: str | None) -> None:
-        """Lists the bad rows beside the output; nothing for stdout. An earlier run's list does not outlive it."""
+        """Lists the bad rows beside the output; nothing for stdout. An earlier list is removed."""
         if output is None or output == "-":
             return
-        listed = Path(f"{output}.rejected.jsonl")
+        listed = rejected_path(output)
         try:
             if not self.bad:
                 listed.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from kardia.aggregate import aggregate, apply_conditions
 from kardia.conversation import Conversation
 from kardia.engine import loop
 from kardia.engine.pipeline import Judged, judged
+from kardia.errors import ConversationError
 from kardia.judge import Judge, JudgeProfile, load_judge
 from kardia.judgment import Scorecard
 from kardia.plan import Planner
@@ -19,7 +20,7 @@ from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
 from kardia.version import __version__
 
-__all__ = ["ascore", "ascore_many", "score", "score_many"]
+__all__ = ["as_conversation", "ascore", "ascore_many", "score", "score_many"]
 
 ANSWER_FORMAT = 1
 """Moves when the same answer would be read differently."""
@@ -27,6 +28,21 @@ ANSWER_FORMAT = 1
 RubricLike = str | Path | Rubric
 JudgeLike = str | Path | JudgeProfile | Judge | None
 ConversationLike = Conversation | Mapping[str, Any]
+
+
+def as_conversation(item: Any, number: int) -> Conversation:
+    """A conversation, from itself or from a row; a row without an id is called `row:<number>`.
+
+    Raises:
+        ConversationError: where it is neither.
+    """
+    if isinstance(item, Conversation):
+        if not any(message.role == "assistant" for message in item.messages):
+            raise ConversationError(f"the conversation {item.id!r} has no reply by the assistant")
+        return item
+    if not isinstance(item, Mapping):
+        raise ConversationError(f"row {number} is a {type(item).__name__}; a Conversation or a mapping was expected")
+    return conversation_from_row(item, f"row:{number}")
 
 
 def score(
@@ -112,7 +128,7 @@ async def ascore_many(
 
     def plans() -> Iterator[Any]:
         for number, item in enumerate(conversations, 1):
-            known = item if isinstance(item, Conversation) else conversation_from_row(item, f"row:{number}")
+            known = as_conversation(item, number)
             for planner in planners:
                 yield planner.plan(known)
 

@@ -170,11 +170,11 @@ def test_anything_else_is_refused(text, words):
         ({"reason": " \n"}, "has no reason"),
         ({"reason": None}, "has no reason"),
         ({"reason": ["a"]}, "has no reason"),
-        ({"extra": 1}, "keys that were not asked for: extra"),
-        ({"Level": 4, "confidence": 1}, "keys that were not asked for: Level, confidence"),
+        ({"extra": 1}, "keys that were not asked for"),
+        ({"Level": 4, "confidence": 1}, "keys that were not asked for"),
         ({"evidence": "so sorry"}, "the evidence is not a list of texts"),
         ({"evidence": [1]}, "the evidence is not a list of texts"),
-        ({"evidence": None}, "the evidence is not a list of texts"),
+        ({"evidence": {}}, "the evidence is not a list of texts"),
     ],
 )
 def test_keys_are_held_to_the_schema(change, words):
@@ -287,7 +287,7 @@ def test_all_criteria():
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        ({**GOOD, "level": "maybe"}, '"maybe" is not on the scale (no, yes) | the judge said: {"reason"'),
+        ({**GOOD, "level": "maybe"}, 'the level is not on the scale (no, yes) | the judge said: {"reason"'),
         ({"level": "no"}, "has no reason"),
         ("no", "the verdict is not a JSON object"),
         (None, "the verdict is not a JSON object"),
@@ -405,10 +405,10 @@ def test_a_thought_before_is_taken_off():
         ("Reason: a\nVerdict: 4\nBut it could be 5.", "the verdict is not the last line"),
         ("Verdict: 4", "has no reason"),
         ("Reason:\nVerdict: 4", "has no reason"),
-        ("Reason: a\nVerdict: 6", "'6' is none of 1, 2, 3, 4, 5"),
-        ("Reason: a\nVerdict: 4 or 5", "'4 or 5' is none of"),
+        ("Reason: a\nVerdict: 6", "the verdict is none of 1, 2, 3, 4, 5"),
+        ("Reason: a\nVerdict: 4 or 5", "the verdict is none of"),
         ("Reason: a\nVerdict: 4 Verdict: 5", "is none of"),
-        ("Reason: a\nVerdict:", "'' is none of"),
+        ("Reason: a\nVerdict:", "the verdict is none of"),
     ],
 )
 def test_verdicts_that_are_none(text, words):

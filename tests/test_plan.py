@@ -56,7 +56,9 @@ def asked(plan):
         ({"risk": [1]}, {"risk": 1}, True),
         ({"risk": [1]}, {"risk": 1.0}, True),
         ({"risk": [1]}, {"risk": True}, False),
-        ({"risk": [1]}, {"risk": "1"}, False),
+        ({"risk": [1]}, {"risk": "1"}, True),  # a CSV knows only text
+        ({"risk": [True]}, {"risk": "true"}, True),
+        ({"risk": [1]}, {"risk": "2"}, False),
         ({"risk": [True]}, {"risk": True}, True),
         ({"risk": [True]}, {"risk": 1}, False),
     ],

@@ -4,6 +4,7 @@ used."""
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 __all__ = ["main"]
@@ -23,6 +24,9 @@ def _run() -> int | str | None:
     from kardia.cli.app import app
     from kardia.errors import KardiaError
 
+    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: what was scored is kept, and no judged text stays behind
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         try:
             app(prog_name="kardia")
@@ -68,6 +72,10 @@ def _settle() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _came_of(problem: BaseException | None, kind: type[BaseException]) -> bool:

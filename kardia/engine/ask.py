@@ -18,6 +18,7 @@ __all__ = ["Asked", "Health", "answered", "ask"]
 MAX_WAIT_S = 30.0
 DEAD_AFTER_TRIES = 4
 DEAD_AFTER_REQUESTS = 20
+DEAD_AFTER_CONVERSATIONS = 3
 
 _REPAIR = (
     "That was not in the form that was asked for: {problem}. Answer again, with exactly one answer in the form that "
@@ -39,6 +40,7 @@ class Health:
 
     answered: int = 0
     given_up_in_a_row: int = 0
+    given_up_ids: set[str] = field(default_factory=set)
     _due: dict[str, float] = field(default_factory=dict)
 
     async def pace(self, name: str, amount: float, per_minute: int | None) -> None:
@@ -79,13 +81,15 @@ async def _ask_one(request: Request, judge: Judge, health: Health) -> Asked:
     limits = judge.profile.limits
     spent = Usage()
     current = request
-    judgments: list[Judgment] = []
+    best: list[Judgment] = []
     for attempt in range(limits.reask + 1):
         answer, cost = await answered(current, judge, health)
         spent += cost
         if isinstance(answer, AnswerError):
-            return _failed(request, str(answer), spent)
+            return Asked(tuple(best), spent) if best else _failed(request, str(answer), spent)
         judgments, malformed = read_answer(request, answer)
+        # what was well-formed once is kept, whatever the judge says when it is asked for the rest again
+        best = [new if old.status == "unscored" else old for old, new in zip(best or judgments, judgments, strict=True)]
         if not malformed:
             break
         # the identical request once more, then with a turn that says what was wrong
@@ -94,7 +98,7 @@ async def _ask_one(request: Request, judge: Judge, health: Health) -> Asked:
             said = ChatMessage("assistant", answer.text or "(nothing)")
             repair = ChatMessage("user", _REPAIR.format(problem=problem))
             current = dataclasses.replace(request, messages=(*request.messages, said, repair))
-    return Asked(tuple(judgments), spent)
+    return Asked(tuple(best), spent)
 
 
 async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answer | AnswerError, Usage]:
@@ -113,23 +117,29 @@ async def answered(request: Request, judge: Judge, health: Health) -> tuple[Answ
         if not isinstance(answer, Exception):
             health.answered += 1
             health.given_up_in_a_row = 0
+            health.given_up_ids.clear()
             return answer, spent + answer.usage
-        spent += Usage(requests=1)
+        spent += Usage(requests=getattr(answer, "requests", 1))
         if isinstance(answer, AnswerError):
             return answer, spent
         if not isinstance(answer, TransientError):
             raise answer
-        if answer.down:
+        # a connection that breaks may be this one request's doing, unless nothing was ever answered
+        gone = answer.down or (answer.broke and not health.answered)
+        if gone:
             before = before if downs else health.answered
             downs += 1
         # a judge that has never answered is given fewer tries where the profile allows no more
         enough = DEAD_AFTER_TRIES if health.answered else min(DEAD_AFTER_TRIES, limits.retries + 1)
-        if answer.down and downs >= enough and health.answered == before:
+        if gone and downs >= enough and health.answered == before:
             raise JudgeUnreachable(f"the judge {judge.profile.name} does not answer: {answer}")
         if attempt < limits.retries:
             await asyncio.sleep(_wait(attempt, answer.retry_after))
     health.given_up_in_a_row += 1
-    if health.given_up_in_a_row >= DEAD_AFTER_REQUESTS:
+    health.given_up_ids.add(request.conversation.id)
+    # one conversation that an endpoint stumbles over is not the end of a run, however many criteria are asked of it
+    many = len(health.given_up_ids) >= DEAD_AFTER_CONVERSATIONS or not health.answered
+    if health.given_up_in_a_row >= DEAD_AFTER_REQUESTS and many:
         raise JudgeUnreachable(
             f"the judge {judge.profile.name} failed {health.given_up_in_a_row} requests in a row; "
             f"the last time: {answer}"

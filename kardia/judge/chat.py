@@ -13,11 +13,13 @@ from typing import Any
 from kardia.errors import AnswerError, JudgeUnreachable, ProfileError, TransientError
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Request, Said, TokenChoice, Usage
+from kardia.judgment import RAW_MARK
 
 __all__ = [
     "SCHEMA_REFUSED",
     "api_key",
     "chat_body",
+    "counted",
     "failure",
     "read_response",
     "retry_after_of",
@@ -93,7 +95,7 @@ def read_response(data: Any, profile: JudgeProfile) -> Said:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise TransientError("the endpoint's answer is not a chat completion") from None
     if isinstance(content, list):  # some servers answer in parts
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+        content = "".join(_part(part) for part in content)
     if content is not None and not isinstance(content, str):
         raise TransientError("the endpoint's answer is not a chat completion")
     if content is not None:
@@ -111,12 +113,22 @@ def read_response(data: Any, profile: JudgeProfile) -> Said:
     )
 
 
+def _part(part: Any) -> str:
+    """A text part's text; a reasoning model's thoughts come as parts too, and are no part of its answer."""
+    if not isinstance(part, Mapping) or part.get("type", "text") not in ("text", "output_text"):
+        return ""
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
+
+
 def _tokens(logprobs: Any) -> tuple[TokenChoice, ...] | None:
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if not isinstance(content, list) or not content:
         return None
     found: list[TokenChoice] = []
     try:
+        if not any(item.get("top_logprobs") for item in content):
+            return None  # the token's own log-probability alone says nothing of the other levels
         for item in content:
             alternatives = {str(other["token"]): float(other["logprob"]) for other in item.get("top_logprobs") or ()}
             alternatives.setdefault(str(item["token"]), float(item["logprob"]))
@@ -172,6 +184,13 @@ def without_secrets(text: str, key: str | None, headers: Mapping[str, str]) -> s
     return text
 
 
+def counted(error: Exception, requests: int) -> Exception:
+    """The error, knowing how many requests it took."""
+    if isinstance(error, (AnswerError, TransientError)):
+        error.requests = requests
+    return error
+
+
 def failure(status: int, message: str, profile: JudgeProfile, retry_after: float | None = None) -> Exception:
     """What a status other than 200 means: try again, give this request up, or give the judge up."""
     message = " ".join(message.split())[:300]
@@ -187,7 +206,7 @@ def failure(status: int, message: str, profile: JudgeProfile, retry_after: float
             f"{status} {message}"
         )
     if status in (408, 409, 425, 429) or status >= 500:
-        return TransientError(f"the endpoint answered {status}: {message}", retry_after=retry_after)
+        return TransientError(f"the endpoint answered {status}{RAW_MARK}{message}", retry_after=retry_after)
     if 300 <= status < 400:
         return JudgeUnreachable(f"{who} redirects elsewhere; a key is not sent after it: set base_url to the new place")
-    return AnswerError(f"the endpoint answered {status}: {message}")
+    return AnswerError(f"the endpoint answered {status}{RAW_MARK}{message}")

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
 
 from kardia.content import folders
@@ -28,7 +29,7 @@ __all__ = [
 
 Mode = Literal["per_criterion", "all_criteria", "logprob", "pairwise", "groupwise"]
 Backend = Literal["openai", "http", "litellm", "embedded", "fake"]
-Count = Annotated[StrictInt, Field(ge=1)]
+Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
 Money = Annotated[float, Field(ge=0, strict=True)]
 
 DEFAULT_TEMPLATES: dict[str, str] = {
@@ -49,7 +50,7 @@ class Sampling(_Model):
     """How the judge samples. `null`: not sent, the server's default holds."""
 
     temperature: Annotated[float, Field(ge=0, le=2, strict=True)] | None = 0.0
-    seed: StrictInt | None = 7
+    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = 7
     """Sample n of a criterion is asked with seed + n."""
     max_tokens: Count | None = 512
     top_p: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
@@ -117,6 +118,15 @@ class JudgeProfile(_Model):
             raise ValueError(f"the backend {self.backend} needs a `model`")
         if self.base_url and "@" in self.base_url.split("://", 1)[1].split("/", 1)[0]:
             raise ValueError("a `base_url` holds no user or password; name the key's variable in `api_key_env`")
+        if self.base_url:
+            _check_url(self.base_url)
+        for name, value in self.headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                raise ValueError(f"the header {name!r} holds characters that a header cannot hold")
+        try:
+            orjson.dumps(self.extra_body)
+        except (orjson.JSONEncodeError, TypeError) as problem:
+            raise ValueError(f"`extra_body` cannot be sent as JSON: {problem}") from None
         if self.backend == "http" and not self.base_url:
             raise ValueError("the backend http needs a `base_url` such as http://127.0.0.1:8000/v1")
         if self.backend != "embedded" and (self.embedded or self.revision or self.sha256):
@@ -151,6 +161,18 @@ class JudgeProfile(_Model):
 
             return urlsplit(self.base_url).netloc
         return "api.openai.com" if self.backend == "openai" else f"the provider that litellm picks for {self.model}"
+
+
+def _check_url(url: str) -> None:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8000/v1")
 
 
 def profile_names() -> dict[str, Path]:

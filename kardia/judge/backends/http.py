@@ -20,6 +20,7 @@ from kardia.judge.chat import (
     SCHEMA_REFUSED,
     api_key,
     chat_body,
+    counted,
     failure,
     read_response,
     retry_after_of,
@@ -79,7 +80,8 @@ class HttpJudge:
             if status == 200:
                 said = read_response(_json(body), self.profile)
                 return dataclasses.replace(said, usage=said.usage + Usage(refused))
-            return failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
+            error = failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
+            return counted(error, 1 + refused)
         except TransientError as problem:
             return problem
         except asyncio.TimeoutError:
@@ -88,9 +90,12 @@ class HttpJudge:
             return JudgeUnreachable(f"{self._url!r} is not a URL")
         except aiohttp.ClientConnectorCertificateError as problem:
             return JudgeUnreachable(f"{self.profile.destination} has no valid certificate: {problem.certificate_error}")
-        except (aiohttp.ClientError, OSError) as problem:
+        except aiohttp.ClientConnectorError as problem:
             what = _plain(problem)
             return TransientError(f"no connection to {self.profile.destination}: {self._hide(what)}", down=True)
+        except (aiohttp.ClientError, OSError) as problem:
+            what = self._hide(str(problem) or type(problem).__name__)
+            return TransientError(f"the connection to {self.profile.destination} broke: {what}", broke=True)
         except ValueError as problem:
             what = self._hide(str(problem))
             return JudgeUnreachable(f"the request to {self.profile.destination} cannot be sent: {what}")
@@ -128,14 +133,12 @@ def _opener(profile: JudgeProfile, key: str | None) -> Callable[[], aiohttp.Clie
     return open_session
 
 
-def _plain(problem: Exception) -> str:
+def _plain(problem: aiohttp.ClientConnectorError) -> str:
     """What kept a connection from being made, in words; aiohttp's own name its inner workings."""
     if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return "the host's name is not known"
-    if isinstance(problem, aiohttp.ClientConnectorError):
-        refused = isinstance(problem.os_error, ConnectionRefusedError)
-        return "connection refused" if refused else problem.os_error.strerror or str(problem)
-    return str(problem) or type(problem).__name__
+    refused = isinstance(problem.os_error, ConnectionRefusedError)
+    return "connection refused" if refused else problem.os_error.strerror or str(problem)
 
 
 def _json(body: bytes) -> Any:

@@ -12,6 +12,7 @@ from kardia.judge.chat import (
     SCHEMA_REFUSED,
     api_key,
     chat_body,
+    counted,
     failure,
     read_response,
     retry_after_of,
@@ -64,7 +65,7 @@ class LitellmJudge:
             if isinstance(again, Said):
                 self.structured = False
                 again = dataclasses.replace(again, usage=again.usage + Usage(1))
-            result = again
+            result = counted(again, 2) if isinstance(again, Exception) else again
         return result
 
     async def _try(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:

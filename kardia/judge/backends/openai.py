@@ -14,6 +14,7 @@ from kardia.judge.chat import (
     SCHEMA_REFUSED,
     api_key,
     chat_body,
+    counted,
     failure,
     read_response,
     retry_after_of,
@@ -72,10 +73,13 @@ class OpenAIJudge:
             if isinstance(again, Said):
                 self.structured = False
                 again = dataclasses.replace(again, usage=again.usage + Usage(1))
-            result = again
+            if isinstance(again, _Refused):
+                return counted(again.error, 2)
+            return counted(again, 2) if isinstance(again, Exception) else again
         return result.error if isinstance(result, _Refused) else result
 
     async def _try(self, request: Request, structured: bool) -> Answer | Exception:
+        import httpx
         import openai
 
         body = chat_body(self.profile, request, structured=structured)
@@ -100,7 +104,9 @@ class OpenAIJudge:
             return _Refused(error) if problem.status_code in SCHEMA_REFUSED else error
         except openai.APIConnectionError as problem:
             what = self._hide(str(problem.__cause__ or problem))
-            return TransientError(f"no connection to {self.profile.destination}: {what}", down=True)
+            if isinstance(problem.__cause__, httpx.ConnectError):
+                return TransientError(f"no connection to {self.profile.destination}: {what}", down=True)
+            return TransientError(f"the connection to {self.profile.destination} broke: {what}", broke=True)
         except openai.APIError as problem:
             return TransientError(f"the endpoint's answer is not a chat completion: {self._hide(problem.message)}")
         except openai.OpenAIError as problem:
