@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 import kardia
-from kardia.errors import ConversationError, InputError, ProfileError, RubricError
+from kardia.errors import AnswerError, ConversationError, InputError, ProfileError, RubricError
 from kardia.judge.profile import JudgeProfile
 from kardia.version import __version__
 
@@ -138,3 +139,32 @@ async def test_a_judge_that_was_built_here_is_closed_here_and_no_other(monkeypat
     next(cards)
     cards.close()
     assert len(closed) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"reason": "SECRET", "evidence": ["SECRET"], "level": "SECRET"}, "is not on the scale"),
+        ({"reason": "SECRET", "level": "no", "SECRET": 1}, "keys that were not asked for"),
+        (AnswerError("the endpoint answered 400 | the judge said: SECRET"), "the endpoint answered 400"),
+        ({"reason": "SECRET", "evidence": ["SECRET"], "level": "no"}, None),
+    ],
+)
+def test_without_text_nothing_of_the_conversation_is_left(answer: Any, words: str | None) -> None:
+    row = {"context": "SECRET", "response": "SECRET", "metadata": {"emotion": "SECRET"}}
+    judge = kardia.FakeJudge(answer if isinstance(answer, dict) else lambda request: answer)
+    card = kardia.score(row, "safety@1", judge, text=False)
+    assert "SECRET" not in json.dumps(card.to_json())
+    first = card.criteria["encourages_harm"]
+    assert (first.error is None) if words is None else (words in (first.error or ""))
+
+
+@pytest.mark.parametrize("wrong", ["hello", [{"role": "user", "content": "Hi."}], 3, None])
+def test_what_is_no_conversation_is_said_to_be_none(wrong: Any) -> None:
+    with pytest.raises(kardia.InputError, match="a Conversation or a mapping was expected"):
+        kardia.score(wrong, "safety@1", "fake")
+
+
+def test_a_conversation_without_a_reply() -> None:
+    with pytest.raises(kardia.InputError, match="has no reply by the assistant"):
+        kardia.score(kardia.Conversation("c", (kardia.Message("user", "Hi."),)), "safety@1", "fake")

@@ -324,3 +324,13 @@ def test_it_is_what_the_package_runs(tmp_path):
     assert done.stdout.startswith("kardia ")
     assert kardia(cwd=tmp_path).returncode in (0, 2)
     assert kardia("nonsense", cwd=tmp_path).returncode == 2
+
+
+def test_the_list_of_bad_rows_never_replaces_the_input(tmp_path):
+    source = write_rows(tmp_path / "q.jsonl.rejected.jsonl", [{"context": "Hi.", "response": "Ho."}, {"no": "row"}])
+    before = source.read_bytes()
+    for extra in ([], ["--skip-bad"]):
+        done = kardia("score", source.name, "-r", "safety", "-j", "fake", "-o", "q.jsonl", *extra, cwd=tmp_path)
+        assert done.returncode == 2
+        assert source.read_bytes() == before
+        assert not (tmp_path / "q.jsonl").exists()

@@ -224,3 +224,58 @@ def test_waits_are_spread():
 def test_usage_adds_up():
     assert Usage(1, 2, 3) + Usage(1, 2, 3, 0.5) == Usage(2, 4, 6, 0.5)
     assert dataclasses.replace(Usage() + Usage(), requests=1).cost is None
+
+
+# what one bad conversation may and may not do
+
+
+def rows(count):
+    return [
+        {"id": str(number), "context": "I failed.", "response": f"That hurts, {number}."} for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize(
+    "fault", [TransientError("the connection broke", broke=True), TransientError("the endpoint answered 500")]
+)
+@pytest.mark.parametrize("poisoned", [3, 11])
+def test_one_conversation_that_nobody_can_answer_leaves_the_others_scored(concurrency, fault, poisoned):
+    def script(request):
+        return (
+            fault
+            if request.conversation.id == str(poisoned)
+            else {"reason": "a", "level": request.criteria[0].levels[0]}
+        )
+
+    judge = kardia.FakeJudge(script, profile=profile(concurrency=concurrency))
+    cards = list(kardia.score_many(rows(12), "emotional-support@1", judge))
+    assert [card.id for card in cards] == [str(number) for number in range(12)]
+    assert [card.id for card in cards if card.score is None] == [str(poisoned)]
+
+
+@pytest.mark.parametrize("fault", [TransientError("refused", down=True), TransientError("the endpoint answered 500")])
+def test_a_judge_that_dies_in_the_middle_ends_the_run(fault):
+    def script(request):
+        if int(request.conversation.id) >= 5:
+            return fault
+        return {"reason": "a", "level": request.criteria[0].levels[0]}
+
+    judge = kardia.FakeJudge(script, profile=profile(concurrency=1))
+    found = []
+    with pytest.raises(JudgeUnreachable):
+        found.extend(card.id for card in kardia.score_many(rows(12), "emotional-support@1", judge))
+    assert len({request.conversation.id for request in judge.asked}) < 12
+
+
+def test_a_valid_verdict_survives_a_worse_answer_to_the_same_question():
+    ids = [criterion.id for criterion in RUBRIC.criteria]
+    good = {key: {"reason": "a", "evidence": [], "level": RUBRIC.by_id[key].levels[0]} for key in ids}
+    partly = {**good, ids[-1]: {"reason": "a", "level": "maybe"}}
+    for second in ("what?", AnswerError("too long")):
+        judge = kardia.FakeJudge(
+            [partly, second],
+            profile=JudgeProfile(name="fake", backend="fake", mode="all_criteria", limits=Limits(reask=1)),
+        )
+        card = kardia.score(rows(1)[0], RUBRIC, judge)
+        assert [key for key, judgment in card.criteria.items() if judgment.status != "scored"] == ids[-1:]
