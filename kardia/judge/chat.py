@@ -16,10 +16,8 @@ from kardia.judge.protocol import Request, Said, TokenChoice, Usage
 from kardia.judgment import RAW_MARK
 
 __all__ = [
-    "SCHEMA_REFUSED",
     "api_key",
     "chat_body",
-    "counted",
     "failure",
     "read_response",
     "retry_after_of",
@@ -27,8 +25,6 @@ __all__ = [
 ]
 
 TOP_LOGPROBS = 20
-SCHEMA_REFUSED = (400, 415, 422, 501)
-"""Statuses by which servers say that they cannot do structured output."""
 
 
 def api_key(profile: JudgeProfile) -> str | None:
@@ -182,13 +178,6 @@ def without_secrets(text: str, key: str | None, headers: Mapping[str, str]) -> s
             for form in (secret.strip(), repr(secret.strip())[1:-1]):
                 text = text.replace(form, "[hidden]")
     return text
-
-
-def counted(error: Exception, requests: int) -> Exception:
-    """The error, knowing how many requests it took."""
-    if isinstance(error, (AnswerError, TransientError)):
-        error.requests = requests
-    return error
 
 
 def failure(status: int, message: str, profile: JudgeProfile, retry_after: float | None = None) -> Exception:

@@ -1,40 +1,27 @@
-"""Any OpenAI-compatible server, over one shared aiohttp session.
-
-Structured output is asked for by `response_format`; where a server does not know that, plain JSON is asked for by
-the prompt alone, and parsed just as strictly.
-"""
+"""Any OpenAI-compatible server, over one shared aiohttp session."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import orjson
 
 from kardia.errors import JudgeUnreachable, TransientError
+from kardia.judge.backends.endpoint import Endpoint
 from kardia.judge.backends.perloop import PerLoop
-from kardia.judge.chat import (
-    SCHEMA_REFUSED,
-    api_key,
-    chat_body,
-    counted,
-    failure,
-    read_response,
-    retry_after_of,
-    without_secrets,
-)
+from kardia.judge.chat import chat_body, failure, read_response, retry_after_of
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request, Usage
+from kardia.judge.protocol import Answer, Request
 
 __all__ = ["HttpJudge"]
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 
 
-class HttpJudge:
+class HttpJudge(Endpoint):
     """The `http` backend.
 
     Args:
@@ -44,64 +31,42 @@ class HttpJudge:
         ProfileError: where the key's environment variable is not set.
     """
 
-    reads_prompts = True
-    batch_size = 1
-
     def __init__(self, profile: JudgeProfile) -> None:
-        self.profile = profile
+        super().__init__(profile)
         base = (profile.base_url or "").rstrip("/")
         self._url = base if base.endswith("/chat/completions") else base + "/chat/completions"
-        self._key = api_key(profile)
-        self.structured = True
         self._sessions = PerLoop(_opener(profile, self._key), aiohttp.ClientSession.close)
-
-    def __repr__(self) -> str:
-        return f"HttpJudge({self.profile.name!r}, {self._url!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return HttpJudge, (self.profile,)
-
-    async def answer(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
-        return [await self._one(request) for request in requests]
 
     async def aclose(self) -> None:
         await self._sessions.aclose()
 
-    async def _one(self, request: Request) -> Answer | Exception:
-        structured = self.structured and request.schema is not None
-        refused = 0
+    async def _send(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
         try:
             status, body, headers = await self._post(request, structured)
-            if structured and status in SCHEMA_REFUSED:
-                refused = 1
-                status, body, headers = await self._post(request, False)
-                if status == 200:
-                    self.structured = False  # this server does not know response_format; do not ask again
             if status == 200:
-                said = read_response(_json(body), self.profile)
-                return dataclasses.replace(said, usage=said.usage + Usage(refused))
-            error = failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
-            return counted(error, 1 + refused)
-        except TransientError as problem:
-            return problem
-        except asyncio.TimeoutError:
-            return TransientError(f"the endpoint did not answer within {self.profile.limits.timeout_s:g} s")
-        except aiohttp.InvalidURL:
-            return JudgeUnreachable(f"{self._url!r} is not a URL")
-        except aiohttp.ClientConnectorCertificateError as problem:
-            return JudgeUnreachable(f"{self.profile.destination} has no valid certificate: {problem.certificate_error}")
-        except aiohttp.ClientConnectorError as problem:
-            what = _plain(problem)
-            return TransientError(f"no connection to {self.profile.destination}: {self._hide(what)}", down=True)
-        except (aiohttp.ClientError, OSError) as problem:
-            what = self._hide(str(problem) or type(problem).__name__)
-            return TransientError(f"the connection to {self.profile.destination} broke: {what}", broke=True)
-        except ValueError as problem:
-            what = self._hide(str(problem))
-            return JudgeUnreachable(f"the request to {self.profile.destination} cannot be sent: {what}")
+                return status, read_response(_json(body), self.profile)
+            return status, failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
+        except Exception as problem:
+            return 0, self._failed(problem)
 
-    def _hide(self, text: str) -> str:
-        return without_secrets(text, self._key, self.profile.headers)
+    def _failed(self, problem: Exception) -> Exception:
+        who = self.profile.destination
+        if isinstance(problem, TransientError):
+            return problem
+        if isinstance(problem, asyncio.TimeoutError):
+            return TransientError(f"the endpoint did not answer within {self.profile.limits.timeout_s:g} s")
+        if isinstance(problem, aiohttp.InvalidURL):
+            return JudgeUnreachable(f"{self._url!r} is not a URL")
+        if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+            return JudgeUnreachable(f"{who} has no valid certificate: {problem.certificate_error}")
+        if isinstance(problem, aiohttp.ClientConnectorError):
+            return TransientError(f"no connection to {who}: {self._hide(_plain(problem))}", down=True)
+        if isinstance(problem, (aiohttp.ClientError, OSError)):
+            what = self._hide(str(problem) or type(problem).__name__)
+            return TransientError(f"the connection to {who} broke: {what}", broke=True)
+        if isinstance(problem, ValueError):
+            return JudgeUnreachable(f"the request to {who} cannot be sent: {self._hide(str(problem))}")
+        raise problem
 
     async def _post(self, request: Request, structured: bool) -> tuple[int, bytes, dict[str, str]]:
         body = orjson.dumps(chat_body(self.profile, request, structured=structured), option=orjson.OPT_NON_STR_KEYS)

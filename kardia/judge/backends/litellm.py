@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from kardia.errors import JudgeUnreachable, MissingExtra, TransientError
-from kardia.judge.chat import (
-    SCHEMA_REFUSED,
-    api_key,
-    chat_body,
-    counted,
-    failure,
-    read_response,
-    retry_after_of,
-    without_secrets,
-)
+from kardia.judge.backends.endpoint import Endpoint
+from kardia.judge.chat import chat_body, failure, read_response, retry_after_of
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request, Said, Usage
+from kardia.judge.protocol import Answer, Request
 
 __all__ = ["LitellmJudge"]
 
 
-class LitellmJudge:
+class LitellmJudge(Endpoint):
     """The `litellm` backend.
 
     Args:
@@ -36,39 +26,14 @@ class LitellmJudge:
         MissingExtra: where litellm is not installed.
     """
 
-    reads_prompts = True
-    batch_size = 1
-
     def __init__(self, profile: JudgeProfile) -> None:
-        self.profile = profile
-        self._key = api_key(profile)
-        self.structured = True
+        super().__init__(profile)
         _litellm()
-
-    def __repr__(self) -> str:
-        return f"LitellmJudge({self.profile.name!r}, {self.profile.model!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return LitellmJudge, (self.profile,)
-
-    async def answer(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
-        return [await self._one(request) for request in requests]
 
     async def aclose(self) -> None:
         return None  # litellm keeps its clients to itself
 
-    async def _one(self, request: Request) -> Answer | Exception:
-        structured = self.structured and request.schema is not None
-        status, result = await self._try(request, structured)
-        if structured and status in SCHEMA_REFUSED:
-            status, again = await self._try(request, False)
-            if isinstance(again, Said):
-                self.structured = False
-                again = dataclasses.replace(again, usage=again.usage + Usage(1))
-            result = counted(again, 2) if isinstance(again, Exception) else again
-        return result
-
-    async def _try(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
+    async def _send(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
         litellm = _litellm()
         body = chat_body(self.profile, request, structured=structured)
         # the engine retries, and counts
@@ -99,9 +64,6 @@ class LitellmJudge:
             headers = getattr(getattr(problem, "response", None), "headers", None) or {}
             message = self._hide(str(getattr(problem, "message", problem)))
             return status, failure(status, message, self.profile, retry_after_of(headers))
-
-    def _hide(self, text: str) -> str:
-        return without_secrets(text, self._key, self.profile.headers)
 
 
 def _no_connection(problem: BaseException | None) -> bool:
