@@ -142,6 +142,7 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self.file = file
         self.count = 0
+        self.characters = 0
         self.key_lines: dict[YamlPath, int] = {}
         self.value_lines: dict[YamlPath, int] = {}
         self.plain: set[YamlPath] = set()
@@ -191,6 +192,11 @@ class _Builder:
 
     def scalar(self, node: Any, path: YamlPath | None, line: int) -> Any:
         text: str = node.value
+        self.characters += len(text)
+        if self.characters > MAX_BYTES:
+            raise YamlError(
+                f"grows past {MAX_BYTES:,} characters when its anchors are expanded", file=self.file, line=line
+            )
         if _SURROGATE.search(text):  # "\\ud800": no text, and no UTF-8 for it
             raise YamlError("holds half of a surrogate pair; write the character itself", file=self.file, line=line)
         if node.style in ("'", '"', "|", ">"):

@@ -77,6 +77,8 @@ def show_view(rubric: Rubric, as_json: bool) -> None:
         for level in criterion.levels:
             about = criterion.scale.describe(level)
             console.print(f"  {level}: {about.strip() if about else '(not described)'}")
+        for sentence in _conditions(criterion):
+            console.print("  " + sentence)
         if criterion.guidance:
             console.print("  " + criterion.guidance.strip().replace("\n", "\n  "))
     console.print(f"\ncontent hash {rubric.hash}")
@@ -114,6 +116,21 @@ def _rules(group: Group, who: str) -> list[str]:
     return lines
 
 
+def _conditions(criterion: Criterion) -> list[str]:
+    """When a criterion applies, in words."""
+    lines = [f"applies only where {key} is {_any(values)}" for key, values in (criterion.only_if or {}).items()]
+    ways = [" and ".join(f"{key} is {_any(levels)}" for key, levels in way.items()) for way in criterion.conditions]
+    if ways:
+        lines.append("applies only where " + "; or where ".join(ways))
+    if criterion.not_relevant:
+        lines.append(f"the judge may answer `not relevant`: {criterion.not_relevant.strip()}")
+    return lines
+
+
+def _any(values: Sequence[Any]) -> str:
+    return " or ".join(str(value) for value in values)
+
+
 def _levels(criterion: Criterion) -> str:
     if isinstance(criterion.scale, ChoiceScale):
         return ", ".join(f"{level} ({criterion.value(level):g})" for level in criterion.levels)
@@ -140,6 +157,7 @@ def _requires(criterion: Criterion) -> str:
 def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: bool) -> int:
     """`kardia rubric lint`; returns the exit code."""
     from kardia.rubric.lint import lint_file
+    from kardia.rubric.lock import LOCK_NAME, lock_gaps
 
     keys: set[str] | None = None
     if data is not None:
@@ -153,6 +171,9 @@ def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: 
     findings = [finding for report in reports for finding in report.findings]
     if as_json:
         print_json([report.to_json() for report in reports])
+    gone = [sentence for path in paths if (path / LOCK_NAME).is_file() for sentence in lock_gaps(path)]
+    for sentence in gone:
+        note(sentence)
     for finding in findings if not as_json else ():
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         key = f" {finding.key}:" if finding.key else ""
@@ -161,7 +182,7 @@ def lint_view(paths: Sequence[Path], data: str | None, semantic: bool, as_json: 
     note(f"{files}, {'1 finding' if len(findings) == 1 else f'{len(findings)} findings'}")
     if any(report.invalid for report in reports):
         return 2
-    return 1 if findings else 0
+    return 1 if findings or gone else 0
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -205,16 +226,13 @@ def render_view(
     reference: str, file: str, judge: str | None, wanted: str | None, overrides: Sequence[str], as_json: bool
 ) -> None:
     """`kardia rubric render`."""
-    from kardia.judge.profile import JudgeProfile, apply_overrides, load_profile
+    from kardia.judge.profile import JudgeProfile, load_profile
     from kardia.plan import Planner
     from kardia.reading import Source
     from kardia.rubric.loading import load_rubric
 
     rubric = load_rubric(reference)
-    if judge is None:
-        profile = JudgeProfile.model_validate(apply_overrides({"name": "render", "backend": "fake"}, overrides))
-    else:
-        profile = load_profile(judge, overrides)
+    profile = load_profile("fake" if judge is None else judge, overrides)
     if profile.backend == "embedded":
         note("the embedded judge reads no prompt; these are the prompts of the template reasoned")
         profile = JudgeProfile(name="render", backend="fake")

@@ -19,11 +19,28 @@ from kardia.rubric.models import (
 )
 from kardia.yamlfile import YamlPath
 
-__all__ = ["criterion_faults", "file_faults", "on_scale", "scale_text"]
+__all__ = ["criterion_faults", "file_faults", "null_faults", "on_scale", "scale_text"]
 
 Fault = tuple[YamlPath, str]
 
 READS_ALWAYS = ("reply", "conversation")
+
+
+def null_faults(data: Any, path: YamlPath = ()) -> Iterator[Fault]:
+    """Keys without a value: a veto that lost its text to a comment must not be taken for no veto.
+
+    Metadata is the author's own, and may hold nothing.
+    """
+    if path[:1] == ("metadata",) or (len(path) > 2 and path[0] == "examples" and path[2] == "metadata"):
+        return
+    if data is None:
+        yield path, "has no value (is it commented out by ` #`?); write one, or delete the key"
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from null_faults(value, (*path, key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from null_faults(value, (*path, number))
 
 
 def on_scale(criterion: Criterion, level: Any) -> bool:

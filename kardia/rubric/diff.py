@@ -6,7 +6,7 @@ Three impacts, after semantic versioning:
   differently;
 - minor: a score means what it meant, yet the judge sees something else and may answer a little differently —
   examples, the description, declared metadata — or a criterion was added that counts for nothing;
-- patch: neither the judge's task nor the arithmetic moved — titles, spacing, case and punctuation, an example's
+- patch: neither the judge's task nor the arithmetic moved — spacing, case and punctuation, an example's
   `why`, order.
 """
 

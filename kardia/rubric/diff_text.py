@@ -15,8 +15,17 @@ def words_of(text: str) -> str:
     True
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(" " if unicodedata.category(mark)[0] in "PZC" else mark for mark in folded)
+    kept = "".join(
+        " " if unicodedata.category(mark)[0] in "PZC" and not _means(folded, place) else mark
+        for place, mark in enumerate(folded)
+    )
     return " ".join(kept.split())
+
+
+def _means(text: str, place: int) -> bool:
+    """Whether a punctuation mark is no mere punctuation: 1.5 is not 1-5, and 5 % is not 5."""
+    between = 0 < place < len(text) - 1 and text[place - 1].isdigit() and text[place + 1].isdigit()
+    return text[place] in "%&" or between
 
 
 def same_words(a: str, b: str) -> bool:

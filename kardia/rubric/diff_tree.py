@@ -92,7 +92,7 @@ class Comparison:
     def _rubric(self, a: Rubric, b: Rubric, old: Group, new: Group) -> None:
         prefix = f"{new.path}." if new.path else ""
         if a.title != b.title:
-            self.found.append(("title", f"{prefix}title", a.title, b.title, "patch"))
+            self.found.append(("title", f"{prefix}title", a.title, b.title, "minor"))
         self._text("description", f"{prefix}description", a.file.description, b.file.description)
         for key in sorted({*a.file.metadata, *b.file.metadata}):
             self._declared(prefix, key, a.file.metadata, b.file.metadata)

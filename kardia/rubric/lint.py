@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from kardia.errors import InputError, YamlError
 from kardia.rubric import lint_logic, lint_rules  # noqa: F401 - importing them enters their rules
-from kardia.rubric.checks import file_faults
+from kardia.rubric.checks import file_faults, null_faults
 from kardia.rubric.lint_history import changed_ids, home, misplaced, overtaken, unlocked
 from kardia.rubric.lint_source import cut_by_comment, list_for_text, missing_text, text_with_key
 from kardia.rubric.lint_subject import RULES, Embed, Hit, Severity, Subject
@@ -154,7 +154,8 @@ class _Collected:
 
     def add(self, rule: str, severity: Severity, hits: Iterable[Hit]) -> None:
         for path, message, mend in hits:
-            self.paths.append(path)
+            if severity == "error":  # a warning explains no fault
+                self.paths.append(path)
             line, key = self.document.line(path), dotted(path) or None
             self.findings.append(Finding(rule, severity, self.document.file, line, key, message, mend))
 
@@ -164,7 +165,9 @@ class _Collected:
             explained = any(path[: len(known)] == known for known in self.paths if known)
             if not explained:
                 line, key = self.document.line(path), dotted(path) or None
-                mend = "see `kardia rubric schema` for what belongs here"
+                mend = "see docs/rubrics.md, or `kardia rubric schema`, for what belongs here"
+                if "is not on the scale" in message:
+                    mend = "write one of the levels of its scale"
                 self.findings.append(Finding("schema", "error", self.document.file, line, key, message, mend))
 
     def report(self) -> LintReport:
@@ -189,7 +192,9 @@ def _shape(document: Document, collected: _Collected) -> RubricFile | None:
         collected.faults([((), "is not a rubric: expected keys such as name, version, criteria")])
         return None
     try:
-        return RubricFile.model_validate(document.data)
+        file = RubricFile.model_validate(document.data)
+        collected.faults(null_faults(document.data))
+        return file
     except ValidationError as problem:
         collected.faults(faults_of(problem, document.data, rubric_keys()))
         return None

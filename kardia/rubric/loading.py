@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from kardia.errors import RubricError
-from kardia.rubric.checks import criterion_faults, file_faults
+from kardia.rubric.checks import criterion_faults, file_faults, null_faults
 from kardia.rubric.lock import LOCK_NAME, read_lock
 from kardia.rubric.models import Criterion, RubricFile
 from kardia.rubric.rubric import Part, Rubric
@@ -95,10 +95,12 @@ def load_rubric_file(path: Path) -> tuple[Document, RubricFile]:
     if not isinstance(document.data, dict):
         raise RubricError("is not a rubric: expected keys such as name, version, criteria", file=str(path), line=1)
     try:
-        return document, RubricFile.model_validate(document.data)
+        file = RubricFile.model_validate(document.data)
     except ValidationError as problem:
         raise_first(faults_of(problem, document.data, rubric_keys()), document, RubricError)
         raise
+    raise_first(list(null_faults(document.data)), document, RubricError)
+    return document, file
 
 
 def resolve(file: RubricFile, document: Document, path: Path) -> Rubric:
@@ -109,7 +111,8 @@ def resolve(file: RubricFile, document: Document, path: Path) -> Rubric:
 def _resolve(
     file: RubricFile, document: Document, path: Path, trail: tuple[str, ...], pins: Mapping[str, str]
 ) -> Rubric:
-    folder = path.parent.parent if path.parent.name == file.name and path.stem == file.version else None
+    place = path.resolve()  # a release is held to its lock by whatever way it is reached
+    folder = place.parent.parent if place.parent.name == file.name and place.stem == file.version else None
     entry = None
     if folder is not None and not is_draft(file.version) and (folder / LOCK_NAME).exists():
         entry = read_lock(folder).entry(file.name, file.version)

@@ -16,7 +16,7 @@ from kardia.files import write_text
 from kardia.rubric.rubric import Rubric
 from kardia.yamlfile import read_text
 
-__all__ = ["LOCK_NAME", "Lock", "LockEntry", "entry_of", "read_lock", "write_lock"]
+__all__ = ["LOCK_NAME", "Lock", "LockEntry", "entry_of", "lock_gaps", "read_lock", "write_lock"]
 
 LOCK_NAME = "rubrics.lock"
 
@@ -56,6 +56,16 @@ def read_lock(folder: Path) -> Lock:
     except (ValidationError, ValueError) as problem:
         first = str(problem).splitlines()[0]
         raise RubricError(f"is not a lock that kardia wrote ({first})", file=str(path)) from None
+
+
+def lock_gaps(folder: Path) -> list[str]:
+    """A sentence for each release that the lock holds and whose file is gone."""
+    return [
+        f"{folder / name / version}.yaml: {name}@{version} is released, and its file is gone: restore it"
+        for name, versions in read_lock(folder).rubrics.items()
+        for version in versions
+        if not any((folder / name / f"{version}{suffix}").is_file() for suffix in (".yaml", ".yml"))
+    ]
 
 
 def write_lock(folder: Path, lock: Lock) -> None:

@@ -51,8 +51,8 @@ MetadataValue = StrictStr | StrictInt | bool | float
 
 # SemVer 2.0.0, as the official regular expression has it, without build metadata.
 _SEMVER = (
-    r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?$"
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(?:-((?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?$"
 )
 
 
@@ -351,7 +351,7 @@ class RubricFile(_Model):
 
     name: Name
     """The rubric's name: that of its folder."""
-    version: Annotated[StrictStr, Field(pattern=_SEMVER)]
+    version: Annotated[StrictStr, Field(pattern=_SEMVER, max_length=64)]
     """Semantic version; `1.1.0-draft.1` is a draft."""
     title: Text
     """What it is called in lists and reports."""

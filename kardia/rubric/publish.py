@@ -10,13 +10,14 @@ from typing import Literal
 
 from semver import Version
 
+from kardia.content import shipped
 from kardia.errors import InputError, RubricError
 from kardia.files import write_text
 from kardia.rubric.diff import Bump, bumped, diff, suffices
 from kardia.rubric.lint import lint_file
 from kardia.rubric.lint_history import earlier_release, home, releases
 from kardia.rubric.loading import load_rubric, load_rubric_file, looks_like_path, resolve
-from kardia.rubric.lock import entry_of, read_lock, write_lock
+from kardia.rubric.lock import entry_of, lock_gaps, read_lock, write_lock
 from kardia.rubric.models import RubricFile
 from kardia.rubric.rubric import Rubric
 from kardia.rubric.versions import candidates, is_draft, parse_reference, pick
@@ -49,7 +50,7 @@ def bump(reference: str | Path, part: Part | None = None) -> Path:
     document, file = load_rubric_file(path)
     if not is_draft(file.version):
         core = _stepped(file.version, part or "minor")
-        target = _free(path, core, 1)
+        target = _free(_own_place(path, file.name), core, 1)
         write_text(target, _with_version(document, f"{core}-draft.{_number(target.stem)}"))
         return target
     before = earlier_release(path, bumped(file.version, "patch"))  # a release of the draft's own number counts too
@@ -59,7 +60,7 @@ def bump(reference: str | Path, part: Part | None = None) -> Path:
     needed = diff(base, load_rubric(path)).required_bump
     if part is not None and needed != "none" and not suffices(base.version, _stepped(base.version, part), needed):
         raise RubricError(
-            _too_small(base, needed, part), file=str(path), line=document.line(("version",)), key="version"
+            _too_small(base, needed, part, path), file=str(path), line=document.line(("version",)), key="version"
         )
     if part is not None:
         core = _stepped(base.version, part)
@@ -111,7 +112,7 @@ def publish(reference: str | Path) -> Path:
         needed = diff(base, draft).required_bump
         if not suffices(base.version, version, needed):
             line = document.line(("version",))
-            raise RubricError(_too_small(base, needed, version), file=str(path), line=line, key="version")
+            raise RubricError(_too_small(base, needed, version, path), file=str(path), line=line, key="version")
     target = path.with_name(f"{version}.yaml")
     text = _with_version(document, version)
     if target.exists() and read_text(target, RubricError) != text:
@@ -131,12 +132,11 @@ def publish(reference: str | Path) -> Path:
 
 def check_lock(folder: Path) -> list[str]:
     """What does not agree with the lock of a rubrics folder, one sentence a release; empty where all is as released."""
-    found: list[str] = []
+    found = lock_gaps(folder)
     for name, versions in sorted(read_lock(folder).rubrics.items()):
         for version, entry in sorted(versions.items()):
             path = folder / name / f"{version}.yaml"
             if not path.exists():
-                found.append(f"{path}: {name}@{version} is released, and its file is gone: restore it")
                 continue
             try:
                 rubric = load_rubric(path)
@@ -188,6 +188,14 @@ def _find(reference: str | Path, *, drafts: bool = False) -> Path:
     if newest is not None and is_draft(newest):
         return next(one.path for one in known if one.version == newest)
     return pick(wanted)[0].path
+
+
+def _own_place(path: Path, name: str) -> Path:
+    """Where the draft of a release belongs: beside it, or in ./rubrics for what came with kardia."""
+    mine = Path.cwd() / "rubrics" / name
+    if path.resolve().is_relative_to(shipped("rubrics").resolve()) and mine.resolve() != path.resolve().parent:
+        return mine / path.name
+    return path
 
 
 def _stepped(version: str, part: Part) -> str:
@@ -256,8 +264,8 @@ def _refuse_drafts_within(rubric: Rubric, path: Path) -> None:
         _refuse_drafts_within(part.rubric, path)
 
 
-def _too_small(base: Rubric, needed: Bump, given: str) -> str:
+def _too_small(base: Rubric, needed: Bump, given: str, draft: Path) -> str:
     return (
         f"the changes since {base.ref} require a {needed} version, {_core(base.version, needed)} or later; {given} "
-        "promises less (kardia rubric diff shows them; kardia rubric bump moves the draft)"
+        f"promises less (kardia rubric diff {base.ref} {draft} shows them; kardia rubric bump {draft} moves the draft)"
     )

@@ -102,7 +102,7 @@ class Rubric:
     @cached_property
     def hash(self) -> str:
         """The content hash: over the canonical JSON after includes are resolved."""
-        return content_hash(self.canonical())
+        return content_hash(_ordered(self.canonical()))
 
     def canonical(self) -> dict[str, Any]:
         """The content as plain data, defaults left out, so that a new optional key does not move old hashes."""
@@ -211,6 +211,22 @@ class Rubric:
             levels = {_full(key, prefix, renamed): level for key, level in example.levels.items()}
             own.append(example.model_copy(update={"levels": levels}))
         return own + inner
+
+
+def _ordered(data: dict[str, Any]) -> dict[str, Any]:
+    """Canonical JSON sorts keys; where their order reaches the judge, as a list, it must count."""
+    result = dict(data)
+    if "metadata" in data:
+        result["metadata"] = list(data["metadata"].items())
+    result["criteria"] = [
+        {**criterion, "scale": {**criterion["scale"], "options": list(criterion["scale"]["options"].items())}}
+        if "options" in criterion["scale"]
+        else criterion
+        for criterion in data.get("criteria", ())
+    ]
+    if "include" in data:
+        result["include"] = [{**item, "rubric": _ordered(item["rubric"])} for item in data["include"]]
+    return result
 
 
 def _full(local_id: str, prefix: str, renamed: dict[str, str]) -> str:

@@ -37,7 +37,7 @@ def drop(number: int, key: str) -> Callable[[Data], Any]:
 NEW = {"id": "asks", "question": "Does the reply ask anything?", "scale": {"type": "binary"}}
 
 ONE_CHANGE = [
-    (lambda d: d.update(title="Other"), ("title", "title", "patch")),
+    (lambda d: d.update(title="Other"), ("title", "title", "minor")),
     (lambda d: d.update(name="other"), ("name", "name", "patch")),
     (lambda d: d.update(description="Something else."), ("description", "description", "minor")),
     (lambda d: d.update(description="what the BASE is about"), ("description", "description", "patch")),

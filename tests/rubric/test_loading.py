@@ -10,6 +10,7 @@ import pytest
 from kardia.errors import InputError, RubricError, YamlError
 from kardia.rubric.loading import allowed, instance_criteria, load_rubric, load_rubric_file, looks_like_path
 from kardia.rubric.lock import Lock, LockEntry, entry_of, write_lock
+from kardia.rubric.publish import lock_missing
 from kardia.rubric.rubric import Rubric, canonical_json, content_hash
 
 from .helpers import rubric, write, yaml_text
@@ -292,3 +293,35 @@ def test_conditions_within_a_diamond_name_where_it_counts(folder: Path) -> None:
     assert list(loaded.by_id) == ["blames", "one.blames", "one.leaf.blames", "two.blames"]
     assert loaded.by_id["two.blames"].conditions == ({"one.leaf.blames": ["no"]},)
     assert loaded.examples[0].levels == {"one.leaf.blames": "no"}
+
+
+def test_a_moved_release_is_found_by_whatever_way_it_is_reached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(folder / "old/1.0.0.yaml", yaml_text("old", "1.0.0"))
+    assert lock_missing(folder) == ["old@1.0.0"]
+    path.write_text(path.read_text().replace("blame the person", "blame them"))
+    link = folder.parent / "elsewhere"
+    link.symlink_to(path.parent)
+    monkeypatch.chdir(path.parent)
+    for way in (path, Path("1.0.0.yaml"), link / "1.0.0.yaml"):
+        with pytest.raises(RubricError, match="has changed since"):
+            load_rubric(way)
+
+
+@pytest.mark.parametrize("key", ["required:", "only_if:", "good:", "reads:", "guidance:"])
+def test_a_key_that_lost_its_value_is_no_missing_key(tmp_path: Path, key: str) -> None:
+    text = yaml_text("old", "1.0.0").replace("    good: no\n", f"    {key}   # {{else_score: 0}}\n")
+    path = write(tmp_path / "r.yaml", text)
+    with pytest.raises(RubricError, match="has no value") as caught:
+        load_rubric(path)
+    assert caught.value.line == len(text.splitlines())
+
+
+def test_the_order_of_options_is_content() -> None:
+    def choices(options: dict[str, float]) -> Rubric:
+        return rubric(
+            lambda d: d["criteria"].append(
+                {"id": "mood", "question": "Which mood?", "scale": {"type": "choice", "options": options}}
+            )
+        )
+
+    assert choices({"a": 1.0, "b": 0.0}).hash != choices({"b": 0.0, "a": 1.0}).hash
