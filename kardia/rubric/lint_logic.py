@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 
 from kardia.rubric.lint_subject import Hit, Subject, rule
 from kardia.rubric.models import NOT_RELEVANT, ChoiceScale, Criterion, Level, OrdinalScale
+from kardia.spans import SPAN_NAMES
 from kardia.yamlfile import YamlPath
 
 __all__: list[str] = []
@@ -129,3 +131,22 @@ def _total(parent: Criterion | None, levels: list[Level]) -> bool:
         return False
     wanted = {*parent.levels, *([NOT_RELEVANT] if parent.not_relevant else [])}
     return wanted <= set(levels)
+
+
+@rule("KR504", "warning")
+def _reads_nothing(subject: Subject) -> Iterator[Hit]:
+    """A criterion reads a span that nobody writes: no known name, and in no example; every card would be unscored."""
+    known = ("reply", "conversation", "thinking", *SPAN_NAMES)
+    for path, criterion in subject.criteria:
+        name = criterion.reads
+        if name is None or name in known:
+            continue
+        if any(f"<{name}>" in one.reply or f"<|{name}_begin|>" in one.reply for one in subject.file.examples):
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        yield (
+            (*path, "reads"),
+            f"{criterion.id} reads the span {name}, which no example has",
+            f"{hint}known are {', '.join(known)}; for a span of your own, show it in an example: <{name}>…</{name}>",
+        )

@@ -626,3 +626,17 @@ def test_wording() -> None:
     assert overlap("Is it?", "Is it?") == 1.0
     assert overlap("Is it?", "Is there?") == 0.0
     assert overlap("Does it blame the person?", "Does it thank the person?") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [("emotoin", ["KR504"]), ("profile", ["KR504"]), ("emotion", []), ("thinking", []), ("reply", [])],
+)
+def test_a_span_that_nobody_writes(starter: Path, reads: str, expected: list[str]) -> None:
+    text = starter.read_text(encoding="utf-8").replace(BINARY, f"    good: no\n    reads: {reads}\n")
+    starter.write_text(text, encoding="utf-8")
+    assert found(starter) == expected
+    starter.write_text(
+        text.replace("  reply: |\n      ", f"  reply: |\n      <{reads}>x</{reads}> ", 1), encoding="utf-8"
+    )
+    assert found(starter) == []
