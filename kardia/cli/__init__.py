@@ -25,7 +25,8 @@ def _run() -> int | str | None:
     from kardia.errors import KardiaError
 
     for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: what was scored is kept, and no judged text stays behind
-        if hasattr(signal, name):
+        # what the parent ignores stays ignored: `nohup` means it
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
             signal.signal(getattr(signal, name), _interrupt)
     try:
         try:
