@@ -65,11 +65,11 @@ async def ask(requests: Sequence[Request], judge: Judge, health: Health) -> list
     try:
         answers = await judge.answer(requests)
     except AnswerError as problem:
-        return [_failed(request, str(problem), Usage()) for request in requests]
+        return [_failed(request, problem, Usage()) for request in requests]
     asked: list[Asked] = []
     for request, answer in zip(requests, answers, strict=True):
         if isinstance(answer, AnswerError):
-            asked.append(_failed(request, str(answer), Usage()))
+            asked.append(_failed(request, answer, Usage()))
         elif isinstance(answer, Exception):
             raise answer
         else:
@@ -86,7 +86,7 @@ async def _ask_one(request: Request, judge: Judge, health: Health) -> Asked:
         answer, cost = await answered(current, judge, health)
         spent += cost
         if isinstance(answer, AnswerError):
-            return Asked(tuple(best), spent) if best else _failed(request, str(answer), spent)
+            return Asked(tuple(best), spent) if best else _failed(request, answer, spent)
         judgments, malformed = read_answer(request, answer)
         # what was well-formed once is kept, whatever the judge says when it is asked for the rest again
         best = [new if old.status == "unscored" else old for old, new in zip(best or judgments, judgments, strict=True)]
@@ -170,5 +170,5 @@ def _tries(count: int) -> str:
     return "1 try" if count == 1 else f"{count} tries"
 
 
-def _failed(request: Request, why: str, usage: Usage) -> Asked:
-    return Asked(tuple(unscored(criterion, why) for criterion in request.criteria), usage)
+def _failed(request: Request, error: AnswerError, usage: Usage) -> Asked:
+    return Asked(tuple(unscored(criterion, str(error), error.raw) for criterion in request.criteria), usage)

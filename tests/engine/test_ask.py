@@ -279,3 +279,9 @@ def test_a_valid_verdict_survives_a_worse_answer_to_the_same_question():
         )
         card = kardia.score(rows(1)[0], RUBRIC, judge)
         assert [key for key, judgment in card.criteria.items() if judgment.status != "scored"] == ids[-1:]
+
+
+async def test_what_a_failed_judge_said_is_kept():
+    asked = await one(scripted(AnswerError("too long", raw="I will not read all of that.")))
+    assert asked.judgments[0].error == "too long | the judge said: I will not read all of that."
+    assert asked.judgments[0].value is None
