@@ -108,11 +108,7 @@ class Run:
                 characters += sum(len(message.content) for request in planned for message in request.messages)
         tokens_in = characters // 4
         tokens_out = requests * (self.profile.sampling.max_tokens or 0) if prompts else 0
-        price = self.profile.price
-        cost: float | None = None
-        if price.input_per_million is not None or price.output_per_million is not None:
-            cost = (tokens_in * (price.input_per_million or 0) + tokens_out * (price.output_per_million or 0)) / 1e6
-        return Estimate(conversations, requests, tokens_in, tokens_out, cost)
+        return Estimate(conversations, requests, tokens_in, tokens_out, self.profile.price.cost(tokens_in, tokens_out))
 
     def cards(self) -> Iterator[Scorecard]:
         """The scorecards, in order: for each conversation one for each rubric.

@@ -138,11 +138,7 @@ def _usage(usage: Any, profile: JudgeProfile) -> Usage:
     given = usage if isinstance(usage, Mapping) else {}
     read = _count(given.get("prompt_tokens"))
     written = _count(given.get("completion_tokens"))
-    price = profile.price
-    cost: float | None = None
-    if price.input_per_million is not None or price.output_per_million is not None:
-        cost = (read * (price.input_per_million or 0.0) + written * (price.output_per_million or 0.0)) / 1e6
-    return Usage(1, read, written, cost)
+    return Usage(1, read, written, profile.price.cost(read, written))
 
 
 def _count(number: Any) -> int:

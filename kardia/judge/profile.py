@@ -77,6 +77,13 @@ class Price(_Model):
     input_per_million: Money | None = None
     output_per_million: Money | None = None
 
+    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost; None where there is no price."""
+        if self.input_per_million is None and self.output_per_million is None:
+            return None
+        paid = input_tokens * (self.input_per_million or 0.0) + output_tokens * (self.output_per_million or 0.0)
+        return paid / 1e6
+
 
 class EmbeddedOptions(_Model):
     """How the embedded judge compares."""
