@@ -21,6 +21,7 @@ from kardia.rubric.checks import on_scale, scale_text
 from kardia.rubric.models import NOT_RELEVANT, BinaryScale, Criterion, Level, OrdinalScale
 
 __all__ = [
+    "ANSWER_FORMAT",
     "Malformed",
     "answer_schema",
     "combine_samples",
@@ -31,6 +32,8 @@ __all__ = [
     "unscored",
 ]
 
+ANSWER_FORMAT = 1
+"""Moves when the same answer would be read differently."""
 MAX_RAW = 2000
 """Characters of a judge's raw text that an error keeps."""
 

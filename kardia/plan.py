@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kardia.answer import answer_schema, level_labels, unscored
 from kardia.conversation import Conversation, Message, Target
 from kardia.errors import ProfileError
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import ChatMessage, Request
+from kardia.judge.protocol import ChatMessage, Request, Usage
 from kardia.judgment import Judgment
 from kardia.prompt import Template, load_template, question_variables, shared_variables
 from kardia.rubric.loading import instance_criteria
@@ -18,7 +18,7 @@ from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric, content_hash
 from kardia.spans import target_of
 
-__all__ = ["Plan", "Planner"]
+__all__ = ["Judged", "Plan", "Planner"]
 
 SCORING_MODES = ("per_criterion", "all_criteria", "logprob")
 
@@ -44,6 +44,22 @@ class Plan:
     requests: tuple[Request, ...]
     settled: Mapping[str, Judgment]
     instance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A plan with its judgments.
+
+    Attributes:
+        judgments: criterion id → judgment, in the rubric's order.
+        usage: what all its judgments took, whenever that was.
+        usages: criterion id → what that judgment took; what one request for several criteria took is shared out evenly.
+    """
+
+    plan: Plan
+    judgments: dict[str, Judgment]
+    usage: Usage
+    usages: Mapping[str, Usage] = field(default_factory=dict)
 
 
 class Planner:

@@ -7,10 +7,9 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-from kardia.aggregate import aggregate, apply_conditions
 from kardia.conversation import Conversation
 from kardia.engine import loop
-from kardia.engine.pipeline import Judged, judged
+from kardia.engine.pipeline import judged
 from kardia.errors import ConversationError
 from kardia.judge import Judge, JudgeProfile, load_judge
 from kardia.judgment import Scorecard
@@ -18,12 +17,9 @@ from kardia.plan import Planner
 from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
-from kardia.version import __version__
+from kardia.scorecard import scorecard
 
 __all__ = ["as_conversation", "ascore", "ascore_many", "score", "score_many"]
-
-ANSWER_FORMAT = 1
-"""Moves when the same answer would be read differently."""
 
 RubricLike = str | Path | Rubric
 JudgeLike = str | Path | JudgeProfile | Judge | None
@@ -140,52 +136,3 @@ async def ascore_many(
     finally:
         if loaded is not judge:
             await loaded.aclose()
-
-
-def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool = True) -> Scorecard:
-    """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance."""
-    plan = done.plan
-    rubric = plan.rubric
-    judgments = apply_conditions(rubric, done.judgments)
-    outcome = aggregate(rubric, judgments)
-    if not text:
-        judgments = {key: judgment.without_text() for key, judgment in judgments.items()}
-    target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
-    usage = {
-        "requests": done.usage.requests,
-        "input_tokens": done.usage.input_tokens,
-        "output_tokens": done.usage.output_tokens,
-        "cost": None if done.usage.cost is None else round(done.usage.cost, 9),
-    }
-    provenance = {
-        "rubric": {"name": rubric.name, "version": rubric.version, "hash": plan.base.hash},
-        "instance": plan.instance,
-        "template": None
-        if template is None
-        else {"name": template.name, "version": template.version, "hash": template.hash},
-        "judge": {
-            "name": profile.name,
-            "backend": profile.backend,
-            "model": profile.model,
-            "mode": profile.mode,
-            "hash": profile.hash,
-        },
-        "sampling": profile.sampling.model_dump(mode="json"),
-        "answer_format": ANSWER_FORMAT,
-        "kardia": __version__,
-    }
-    conversation = plan.conversation
-    return Scorecard(
-        id=conversation.id,
-        target=target,
-        group=conversation.group,
-        metadata=conversation.metadata if text else None,
-        rubric=rubric.ref,
-        judge=profile.name,
-        status=outcome.status,
-        score=outcome.score,
-        vetoed_by=outcome.vetoed_by,
-        criteria=judgments,
-        usage=usage,
-        provenance=provenance,
-    )

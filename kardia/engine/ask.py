@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kardia.answer import read_answer, unscored
+from kardia.engine.asked import Asked
 from kardia.errors import AnswerError, JudgeUnreachable, TransientError
 from kardia.judge.protocol import Answer, ChatMessage, Judge, Request, Said, Usage
 from kardia.judgment import RAW_MARK, Judgment
@@ -24,14 +25,6 @@ _REPAIR = (
     "That was not in the form that was asked for: {problem}. Answer again, with exactly one answer in the form that "
     "was asked for and nothing beside it."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What came of one request: a judgment for each of its criteria, and what it took."""
-
-    judgments: tuple[Judgment, ...]
-    usage: Usage
 
 
 @dataclass

@@ -16,18 +16,9 @@ from kardia.answer import combine_samples
 from kardia.engine.ask import Asked, Health, ask
 from kardia.judge.protocol import Judge, Request, Usage
 from kardia.judgment import Judgment
-from kardia.plan import Plan
+from kardia.plan import Judged, Plan
 
-__all__ = ["Judged", "judged"]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A plan with its judgments: criterion id → judgment, in the rubric's order."""
-
-    plan: Plan
-    judgments: dict[str, Judgment]
-    usage: Usage
+__all__ = ["judged"]
 
 
 @dataclass

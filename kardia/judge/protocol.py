@@ -62,6 +62,7 @@ class Usage:
 
     Attributes:
         requests: requests that were sent.
+        attempts: answers that were read: 1, and 1 more each time that a malformed one was asked for again.
         input_tokens, output_tokens: as the endpoint reported them; 0 where it reports none.
         cost: in the profile's currency; None where the profile has no price.
     """
@@ -70,6 +71,7 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+    attempts: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         cost = None if self.cost is None and other.cost is None else (self.cost or 0.0) + (other.cost or 0.0)
@@ -78,6 +80,7 @@ class Usage:
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             cost,
+            self.attempts + other.attempts,
         )
 
 
@@ -141,6 +144,8 @@ class Judge(Protocol):
         profile: who it is; goes into every scorecard.
         reads_prompts: whether requests need rendered messages.
         batch_size: how many requests it wants in one call of `answer`; 1 for endpoints.
+        identity: optional: a text of everything beside the request that determines its answers. Answers of a judge
+            without one are not stored, and equal requests are asked of it each time.
     """
 
     profile: JudgeProfile
