@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage clean
+.PHONY: help demo setup test lint types coverage bench-engine clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,10 @@ types: $(SETUP) ## mypy, strict
 coverage: $(SETUP) ## branch coverage; fails where a pure module has 95 % or less
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-report=json
 	$(BIN)/python benchmarks/pure_coverage.py coverage.json
+
+bench-engine: $(SETUP) ## measure the engine beside others and write the tables; about an hour and a half
+	$(BIN)/python benchmarks/engine.py --write
+	$(BIN)/python benchmarks/cached.py --write
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.json out.jsonl

@@ -16,6 +16,7 @@ FLOOR = 95.0
 PURE = [
     "aggregate",
     "answer",
+    "combine",
     "conversation",
     "fence",
     "judgment",
@@ -27,6 +28,8 @@ PURE = [
     "yamlfile",
     "judge/chat",
     "judge/comparison",
+    "judge/ensemble",
+    "judge/options",
     "judge/profile",
     "reading/idset",
     "reading/jsontext",

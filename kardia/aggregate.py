@@ -16,9 +16,11 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 
+from kardia.byobject import by_object
 from kardia.judgment import CardStatus, Judgment
-from kardia.rubric.models import Aggregate, Band, Criterion, Interaction, Saturation, Shaping
+from kardia.rubric.models import Aggregate, Band, Criterion, Interaction, Level, Saturation, Shaping
 from kardia.rubric.rubric import Group, Rubric
 
 __all__ = [
@@ -55,9 +57,12 @@ class Outcome:
 
 def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
     """Σ w·v / Σ w. Values in [0, 1], weights ≥ 0 and not all 0."""
+    if len(values) != len(weights):
+        raise ValueError(f"{len(values)} values with {len(weights)} weights")
     _, power = math.frexp(max(weights))
-    parts = [math.ldexp(w, -power) for w in weights]  # exact; the sum of huge weights would overflow
-    return _clip(math.fsum(w * v for w, v in zip(parts, values, strict=True)) / math.fsum(parts))
+    if abs(power) > _ORDINARY:
+        weights = [math.ldexp(w, -power) for w in weights]  # exact; the sum of huge weights would overflow
+    return _clip(math.fsum(map(mul, weights, values)) / math.fsum(weights))
 
 
 def product(values: Sequence[float], weights: Sequence[float]) -> float:
@@ -72,6 +77,9 @@ def minimum(values: Sequence[float], weights: Sequence[float]) -> float:
     return _clip(min(v for w, v in zip(weights, values, strict=True) if w > 0))
 
 
+_OPEN = frozenset(("unscored", "abstained"))
+_ORDINARY = 500
+"""Powers of two within which neither a sum nor a product of weights and values leaves the range of a float."""
 _METHODS = {"weighted_mean": weighted_mean, "product": product, "minimum": minimum}
 
 
@@ -122,6 +130,8 @@ def apply_conditions(rubric: Rubric, judgments: Mapping[str, Judgment]) -> dict[
     A criterion applies where any of its alternatives holds; an alternative holds where each named criterion is
     scored at one of the named levels. Where that hangs on a criterion that is unscored or abstained, so is this one.
     """
+    if not [criterion for criterion in rubric.criteria if criterion.only_if_levels]:
+        return {criterion.id: judgments[criterion.id] for criterion in rubric.criteria}
     settled: dict[str, Judgment] = {}
 
     def settle(criterion: Criterion) -> Judgment:
@@ -172,19 +182,22 @@ def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
     Raises:
         KeyError: where a criterion has no judgment at all.
     """
-    missing = [j.criterion for j in judgments.values() if j.status in ("unscored", "abstained")]
+    missing = not _OPEN.isdisjoint([judgment.status for judgment in judgments.values()])
     failed: list[str] = []
     floors: list[float] = []
     open_needs: list[str] = []
     for criterion in rubric.criteria:
+        required = criterion.required
+        if required is None:
+            continue
         judgment = judgments[criterion.id]
-        if criterion.required is None or judgment.status == "not_applicable":
+        if judgment.status == "not_applicable":
             continue
         if judgment.level is None:
             open_needs.append(criterion.id)
-        elif not criterion.holds(judgment.level):
+        elif not _holds(criterion, judgment.level):
             failed.append(criterion.id)
-            floors.append(criterion.required.else_score)
+            floors.append(required.else_score)
     parts: dict[str, float | None] = {}
     score, why = _score(rubric.root, judgments, parts)
     if failed:
@@ -205,15 +218,17 @@ def _score(
     gaps: list[str] = []
     floors: list[float] = []
     for criterion in group.criteria:
-        judgment = judgments[criterion.id]
+        key = criterion.id
+        judgment = judgments[key]
         if judgment.status == "not_applicable":
             continue
         if judgment.value is None or judgment.level is None:
-            gaps.append(criterion.id)
+            gaps.append(key)
             continue
-        values[group.local(criterion.id)] = judgment.value
-        weights[group.local(criterion.id)] = criterion.weight
-        if criterion.required is not None and not criterion.holds(judgment.level):
+        local = group.local(key) if group.path else key
+        values[local] = judgment.value
+        weights[local] = criterion.weight
+        if criterion.required is not None and not _holds(criterion, judgment.level):
             floors.append(criterion.required.else_score)
     for as_, weight, inner, counts in group.parts:
         score, why = _score(inner, judgments, parts)
@@ -228,17 +243,32 @@ def _score(
         return min(floors), None
     if gaps and group.aggregate.unscored == "whole":
         return None, f"{gaps[0]} is not scored"
-    keys = [key for key in values if weights[key] > 0]
+    keys = [key for key, weight in weights.items() if weight > 0]
     if not keys:
         return None, f"{gaps[0]} is not scored" if gaps else ""
     return _combine(group.aggregate, values, weights, keys), None
 
 
 def _combine(rule: Aggregate, values: Mapping[str, float], weights: Mapping[str, float], keys: Sequence[str]) -> float:
-    bent = {key: saturate(v, rule.saturation[key]) if key in rule.saturation else v for key, v in values.items()}
-    combined = _METHODS[rule.method]([bent[key] for key in keys], [weights[key] for key in keys])
-    return shape(_clip(combined + interact(values, rule.interactions)), rule.shaping)
+    saturation, interactions = rule.saturation, rule.interactions
+    bent = values
+    if saturation:
+        bent = {key: saturate(v, saturation[key]) if key in saturation else v for key, v in values.items()}
+    score = _METHODS[rule.method]([bent[key] for key in keys], [weights[key] for key in keys])
+    if interactions:
+        score = _clip(score + interact(values, interactions))
+    return shape(score, rule.shaping)
+
+
+@by_object(most=4096)
+def _holding(criterion: Criterion) -> dict[Level, bool]:
+    return {level: criterion.holds(level) for level in criterion.levels}
+
+
+def _holds(criterion: Criterion, level: Level) -> bool:
+    known = _holding(criterion).get(level)
+    return criterion.holds(level) if known is None else known
 
 
 def _clip(number: float) -> float:
-    return min(max(number, 0.0), 1.0)
+    return 0.0 if number < 0.0 else 1.0 if number > 1.0 else number

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import math
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kardia.byobject import by_object
+from kardia.combine import combine_samples
+from kardia.fastjson import UNSURE, read_json
 from kardia.fence import plain
 from kardia.judge.protocol import Answer, Known, Opinion, Request, Said, TokenChoice
 from kardia.judgment import RAW_MARK, Judgment
-from kardia.rubric.checks import on_scale, scale_text
+from kardia.rubric.checks import scale_text
 from kardia.rubric.models import NOT_RELEVANT, BinaryScale, Criterion, Level, OrdinalScale
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "combine_samples",
     "from_distribution",
     "level_labels",
+    "level_values",
     "load_object",
     "read_answer",
     "unscored",
@@ -44,10 +47,17 @@ _VERDICT = re.compile(r"^[ \t]*\**verdict\**[ \t]*:(.*)$", re.IGNORECASE | re.MU
 _AROUND = " \t\r\n*\u2581\u0120"  # white space, also as tokenizers spell it, and Markdown's bold
 _END = re.compile(r"<.*>\Z", re.DOTALL)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_KEYS = frozenset(("reason", "evidence", "level"))
 
 
 class Malformed(ValueError):
     """An answer that does not obey its format; the message says how."""
+
+
+@by_object(most=4096)
+def level_values(criterion: Criterion) -> Mapping[Level, float]:
+    """Every level of a criterion's scale, in its order, with its value in [0, 1]."""
+    return {level: criterion.value(level) for level in criterion.levels}
 
 
 def level_labels(criterion: Criterion) -> dict[str, Level]:
@@ -154,12 +164,23 @@ def load_object(text: str) -> dict[str, Any]:
     Raises:
         Malformed: where there is none, more than one, or anything beside it.
     """
-    body = _THOUGHT.sub("", text).strip()
-    fenced = _CODE.match(body)
-    if fenced is not None:
-        body = fenced.group(1).strip()
+    body = text.strip()
+    if not body.startswith("{"):  # what does has nothing around it
+        body = _THOUGHT.sub("", text).strip()
+        fenced = _CODE.match(body)
+        if fenced is not None:
+            body = fenced.group(1).strip()
+    data = read_json(body)
+    if data is UNSURE:
+        data = _strictly(body)
+    if not isinstance(data, dict):
+        raise Malformed("the answer is not a JSON object")
+    return data
+
+
+def _strictly(body: str) -> Any:
     try:
-        data = json.loads(body, object_pairs_hook=_no_twins, parse_constant=_no_constants)
+        return json.loads(body, object_pairs_hook=_no_twins, parse_constant=_no_constants)
     except json.JSONDecodeError as problem:
         if problem.msg == "Extra data":
             raise Malformed("there is more than one JSON object, or text beside it") from None
@@ -170,9 +191,6 @@ def load_object(text: str) -> dict[str, Any]:
         raise
     except ValueError as problem:  # Python refuses numbers of thousands of digits
         raise Malformed(f"the answer is not a JSON object ({problem})") from None
-    if not isinstance(data, dict):
-        raise Malformed("the answer is not a JSON object")
-    return data
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -209,8 +227,7 @@ def _read_all(request: Request, data: dict[str, Any]) -> tuple[list[Judgment], b
 
 def _read_verdict(request: Request, criterion: Criterion, data: dict[str, Any]) -> Judgment:
     reason = _reason(data)
-    unknown = set(data) - {"reason", "evidence", "level"}
-    if unknown:
+    if not data.keys() <= _KEYS:
         raise Malformed("the answer has keys that were not asked for")
     if "level" not in data:
         raise Malformed("the answer has no level")
@@ -224,16 +241,18 @@ def _read_verdict(request: Request, criterion: Criterion, data: dict[str, Any]) 
         return Judgment(criterion.id, "not_applicable", reason=reason, error=f"the judge found it {NOT_RELEVANT}")
     if isinstance(level, float) and level.is_integer() and isinstance(criterion.scale, OrdinalScale):
         level = int(level)  # 4.0 is a whole number in JSON
-    if not on_scale(criterion, level):
+    values = level_values(criterion)
+    # the type first: JSON's `true` equals 1, and a list cannot be looked up
+    if (type(level) is not int and type(level) is not str) or level not in values:
         shown = f" {level}" if isinstance(level, (int, float)) and abs(level) < 1e6 else ""
         raise Malformed(f"the level{shown} is not on the scale ({scale_text(criterion)})")
     return Judgment(
         criterion.id,
         "scored",
         level=level,
-        value=criterion.value(level),
+        value=values[level],
         reason=reason,
-        evidence=_found(evidence, request.target.text),
+        evidence=_found(evidence, request.target.text) if evidence else (),
     )
 
 
@@ -246,17 +265,22 @@ def _reason(data: Mapping[str, Any]) -> str:
 
 def _writable(text: str) -> str:
     """Half a surrogate pair, which JSON can spell, is no character: as UTF-8 it could not be written."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _found(evidence: Iterable[str], text: str) -> tuple[str, ...]:
     """The quotations that do stand in the text, white space and fence look-alikes aside."""
-    haystack = " ".join(plain(text).split())
+    haystack: str | None = None
     kept: list[str] = []
     for item in evidence:
-        needle = " ".join(plain(item).split())
-        if needle and needle in haystack and item not in kept:
-            kept.append(item)
+        if not item or item.isspace() or item in kept:
+            continue
+        if item not in text:  # not letter by letter
+            if haystack is None:
+                haystack = " ".join(plain(text).split())
+            if " ".join(plain(item).split()) not in haystack:
+                continue
+        kept.append(item)
     return tuple(kept)
 
 
@@ -325,55 +349,13 @@ def from_distribution(
     Returns:
         a scored judgment, or an unscored one where the numbers are no distribution.
     """
-    shares = {name: float(probabilities.get(name, 0.0)) for name in criterion.levels}
+    values = level_values(criterion)
+    shares = {name: float(probabilities.get(name, 0.0)) for name in values}
     total = sum(shares.values())
     if not math.isfinite(total) or total <= 0 or min(shares.values()) < 0 or set(probabilities) - set(shares):
         return unscored(criterion, "the judge's probabilities are no distribution over the levels")
     shares = {name: share / total for name, share in shares.items()}
-    value = math.fsum(share * criterion.value(name) for name, share in shares.items())
+    value = math.fsum(share * values[name] for name, share in shares.items())
     if level is None:
-        level = max(shares, key=lambda name: (round(shares[name], 6), -criterion.value(name)))
+        level = max(shares, key=lambda name: (round(shares[name], 6), -values[name]))
     return Judgment(criterion.id, "scored", level, min(max(value, 0.0), 1.0), probabilities=shares)
-
-
-def combine_samples(criterion: Criterion, samples: Sequence[Judgment]) -> Judgment:
-    """Several samples of one judgment as one.
-
-    The value is the mean of the scored samples' values. The level is their median on an ordinal scale (of two, the
-    less good one), the most frequent one elsewhere (the less good one of equals). Where fewer than half were scored,
-    the whole is what the first failed sample says.
-    """
-    if len(samples) == 1:
-        return samples[0]
-    scored = [sample for sample in samples if sample.status == "scored"]
-    if 2 * len(scored) < len(samples) or not scored:
-        failed = next(sample for sample in samples if sample.status != "scored")
-        return failed
-    levels: list[Level] = [sample.level for sample in scored if sample.level is not None]
-    if isinstance(criterion.scale, OrdinalScale):
-        # of two middle levels the less good one, as everywhere
-        middle = statistics.median_high if criterion.good_end == "low" else statistics.median_low
-        level: Level = middle([int(item) for item in levels])
-    else:
-        counts = {item: levels.count(item) for item in levels}
-        level = max(counts, key=lambda item: (counts[item], -criterion.value(item)))
-    value = math.fsum(sample.value or 0.0 for sample in scored) / len(scored)
-    speaker = next((sample for sample in scored if sample.level == level), scored[0])
-    shares = [_shares(criterion, sample) for sample in scored]
-    mean = {name: math.fsum(share[name] for share in shares) / len(shares) for name in criterion.levels}
-    return Judgment(
-        criterion.id,
-        "scored",
-        level,
-        value,
-        speaker.reason,
-        speaker.evidence,
-        mean,
-        tuple(sample.level for sample in samples),
-    )
-
-
-def _shares(criterion: Criterion, sample: Judgment) -> Mapping[Level, float]:
-    if sample.probabilities is not None:
-        return sample.probabilities
-    return {name: 1.0 if name == sample.level else 0.0 for name in criterion.levels}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from kardia.answer import MAX_RAW, Malformed, answer_schema, load_object
 from kardia.conversation import Target
 from kardia.engine import loop
-from kardia.engine.ask import Health, answered
+from kardia.engine.desk import Desk
 from kardia.errors import AnswerError, ConversationError, ProfileError
 from kardia.judge import Judge, load_judge
 from kardia.judge.profile import JudgeProfile
@@ -185,12 +185,12 @@ class _Comparison:
         )
 
     async def _ask(self, requests: Sequence[Request]) -> list[Any]:
-        health = Health()
+        desk = Desk(self.judge)
         verdicts: list[Any] = []
         for request in requests:
             verdict = None
             for _ in range(self.judge.profile.limits.reask + 1):
-                answer, usage = await answered(request, self.judge, health)
+                answer, usage = await desk.answer(request)
                 self.usage += usage
                 if isinstance(answer, AnswerError):
                     self.error = str(answer)

@@ -9,8 +9,10 @@ KardiaError                    the root; `exit_code` is the command line's answe
 │   ├── ConversationError      a conversations file or one of its rows
 │   └── OutputError            an output path that cannot be written
 ├── MissingExtra        (2)    an optional dependency is not installed
+├── Interrupted       (130)    somebody asked the run to stop; what was under way was finished first
 └── JudgeError          (3)    the judge
     ├── JudgeUnreachable       nobody answers, or the answer is a refusal to serve us at all
+    ├── BudgetExhausted        the requests or the money that a run was given are used up
     ├── TransientError         one try failed and another may succeed: overload, time-out, a lost connection
     └── AnswerError            one request failed for good: becomes an unscored judgment, never a number
 """
@@ -19,8 +21,10 @@ from __future__ import annotations
 
 __all__ = [
     "AnswerError",
+    "BudgetExhausted",
     "ConversationError",
     "InputError",
+    "Interrupted",
     "JudgeError",
     "JudgeUnreachable",
     "KardiaError",
@@ -115,6 +119,12 @@ class MissingExtra(KardiaError):
         return type(self), (self.extra, self.purpose)
 
 
+class Interrupted(KardiaError):
+    """A run was asked to stop. What was under way was finished, and everything that is complete was handed out."""
+
+    exit_code = 130
+
+
 class JudgeError(KardiaError):
     """The judge could not do its work."""
 
@@ -125,6 +135,10 @@ class JudgeUnreachable(JudgeError):
     """The judge cannot be reached, or refuses to serve: asking on would be in vain."""
 
 
+class BudgetExhausted(JudgeError):
+    """A run has used up the requests or the money that it was given. What was paid for is kept."""
+
+
 class TransientError(JudgeError):
     """One try failed, and another may succeed.
 
@@ -133,17 +147,28 @@ class TransientError(JudgeError):
         retry_after: seconds that the endpoint asked to wait, where it did.
         down: whether nobody was there at all (refused, unresolved), as opposed to an answer that says "not now".
         broke: whether the connection was made and then broke: one request may be what breaks it.
+        overloaded: whether the endpoint said that it has too much to do.
+        timed_out: whether it said nothing at all for as long as it was given.
     """
 
     requests: int = 1
     """How many requests the try took."""
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, down: bool = False, broke: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        down: bool = False,
+        broke: bool = False,
+        overloaded: bool = False,
+        timed_out: bool = False,
     ) -> None:
         self.retry_after = retry_after
         self.down = down
         self.broke = broke
+        self.overloaded = overloaded
+        self.timed_out = timed_out
         super().__init__(message)
 
 

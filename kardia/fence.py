@@ -15,7 +15,7 @@ __all__ = ["fence", "neutralise", "nonce", "plain"]
 _ANGLES = {"<": "\u2039", ">": "\u203a"}  # ‹ ›
 _SQUARES = {"[": "\u27e6", "]": "\u27e7"}  # ⟦ ⟧
 _LOOKALIKES = str.maketrans(_ANGLES | _SQUARES)
-_BACK = str.maketrans({mark: plain for table in (_ANGLES, _SQUARES) for plain, mark in table.items()})
+_BACK = tuple((mark, plain) for table in (_ANGLES, _SQUARES) for plain, mark in table.items())
 
 # What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek,
 # Cohere and their kin: `<|…|>` (also with DeepSeek's full-width bars), `<|turn>` and `<turn|>` with one bar, `<s>`,
@@ -29,7 +29,7 @@ _CONTROL = re.compile(
     r"|\[/?(?:INST|gMASK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK)\]",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"<{3,}|>{3,}")
+_FENCE = re.compile(r"<<<+|>>>+")
 
 
 def nonce(part: str) -> str:
@@ -39,6 +39,8 @@ def nonce(part: str) -> str:
 
 def neutralise(text: str) -> str:
     """The text with fence look-alikes and chat-template tokens defused; anything else is untouched."""
+    if "<" not in text and "[" not in text and ">>>" not in text:
+        return text  # every token and every look-alike begins with one of these
     while True:
         defused = _FENCE.sub(_swapped, _CONTROL.sub(_swapped, text))
         if defused == text:
@@ -48,7 +50,10 @@ def neutralise(text: str) -> str:
 
 def plain(text: str) -> str:
     """The way back, for comparing a judge's quotation with the text."""
-    return text.translate(_BACK)
+    if not text.isascii():  # as none of the marks is
+        for mark, meant in _BACK:
+            text = text.replace(mark, meant)
+    return text
 
 
 def fence(label: str, part: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -14,6 +15,8 @@ Status = Literal["scored", "unscored", "abstained", "not_applicable"]
 RAW_MARK = " | the judge said: "
 """What stands in an error between the reason and the judge's raw words."""
 CardStatus = Literal["scored", "partial", "unscored"]
+DIGITS = 6
+"""Decimals of a number in a scorecard: more would be noise of the machine, and equal runs must be equal bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Judgment:
         probabilities: level → probability, where the judge gives them.
         samples: the levels of the single samples, where more than one was asked for.
         error: why there is no level, with what the judge said; None when scored.
+        weights: what each of the samples counts; None where all count alike. Not in the scorecard.
     """
 
     criterion: str
@@ -42,10 +46,24 @@ class Judgment:
     probabilities: Mapping[Level, float] | None = None
     samples: tuple[Level | None, ...] | None = None
     error: str | None = None
+    weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.status == "scored") != (self.level is not None and self.value is not None):
             raise ValueError(f"a judgment has a level and a value exactly when it is scored: {self!r}")
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of the scored samples, by weight, that gave the judgment's level, in (0, 1]; None where fewer
+        than two were scored."""
+        if self.samples is None or self.level is None:
+            return None
+        weights = self.weights or (1.0,) * len(self.samples)
+        given = [(level, weight) for level, weight in zip(self.samples, weights, strict=True) if level is not None]
+        if len(given) < 2:
+            return None
+        agreeing = math.fsum(weight for level, weight in given if level == self.level)
+        return agreeing / math.fsum(weight for _, weight in given)
 
     def without_text(self) -> Judgment:
         """The judgment without anything that may quote the judged text: its reason, evidence and raw answer."""
@@ -54,16 +72,16 @@ class Judgment:
 
     def to_json(self) -> dict[str, Any]:
         """The judgment as it stands in a scorecard."""
-        probabilities = self.probabilities
+        value, probabilities = self.value, self.probabilities
         return {
             "status": self.status,
             "level": self.level,
-            "value": _rounded(self.value),
+            "value": None if value is None else round(value, DIGITS),
             "reason": self.reason,
             "evidence": list(self.evidence),
             "probabilities": None
             if probabilities is None
-            else {str(level): _rounded(share) for level, share in probabilities.items()},
+            else {str(level): round(share, DIGITS) for level, share in probabilities.items()},
             "samples": None if self.samples is None else list(self.samples),
             "error": self.error,
         }
@@ -85,8 +103,9 @@ class Scorecard:
         score: in [0, 1], or None.
         vetoed_by: ids of the requirements that failed.
         criteria: id → judgment, in the rubric's order.
-        usage: requests, tokens and cost.
+        usage: requests, attempts, tokens and cost of all judgments, and under `criteria` of each.
         provenance: where the number comes from. No clock.
+        guard: what the injection guard found in the judged text; None where it found nothing, or was not asked.
     """
 
     id: str
@@ -101,9 +120,11 @@ class Scorecard:
     criteria: Mapping[str, Judgment]
     usage: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    guard: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The scorecard as one JSON object, keys in the documented order."""
+        """The scorecard as one JSON object, keys in the documented order; `guard` only where there is something."""
+        score, guard = self.score, self.guard
         return {
             "id": self.id,
             "target": dict(self.target),
@@ -112,14 +133,10 @@ class Scorecard:
             "rubric": self.rubric,
             "judge": self.judge,
             "status": self.status,
-            "score": _rounded(self.score),
+            "score": None if score is None else round(score, DIGITS),
             "vetoed_by": list(self.vetoed_by),
+            **({} if guard is None else {"guard": dict(guard)}),
             "criteria": {key: judgment.to_json() for key, judgment in self.criteria.items()},
             "usage": dict(self.usage),
             "provenance": dict(self.provenance),
         }
-
-
-def _rounded(number: float | None) -> float | None:
-    """Six decimals: more would be noise of the machine, and equal runs must be equal bytes."""
-    return None if number is None else round(number, 6)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import orjson
 
 from kardia.errors import MissingExtra, OutputError
 from kardia.files import partial_path, private_opener
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Output", "open_output", "rejected_path"]
 
 ROWS_A_BATCH = 1000
+BUFFER = 128 * 1024
+MAX_KNOWN = 64
+
+# what `json` does not know is left to it to refuse, or to write
+_AS_JSON_DOES = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 class Output(Protocol):
@@ -50,7 +58,7 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
             raise OutputError("parquet goes to a file: name one with -o")
         if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal's code page
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-        return _Lines(None, sys.stdout)
+        return _Lines(None, text=sys.stdout)
     target = Path(path)
     try:
         _check(target, path, source)
@@ -58,11 +66,7 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
         partial.unlink(missing_ok=True)
         if form == "parquet":
             return _Parquet(target, open(partial, "wb", opener=private_opener))
-        # half a surrogate pair becomes its escape, which is JSON too
-        return _Lines(
-            target,
-            open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="\n", opener=private_opener),
-        )
+        return _Lines(target, open(partial, "wb", buffering=BUFFER, opener=private_opener))
     except OSError as problem:
         raise OutputError(f"cannot be written: {problem.strerror or problem}", file=path) from None
 
@@ -96,18 +100,40 @@ def _same(path: Path, source: str | None) -> bool:
 
 
 class _Lines:
-    def __init__(self, target: Path | None, stream: IO[str]) -> None:
+    """JSON lines: to a file as bytes, to standard output as text, for that is what it may be replaced by."""
+
+    def __init__(self, target: Path | None, binary: IO[bytes] | None = None, *, text: IO[str] | None = None) -> None:
         self.target = target
-        self.stream = stream
+        self.stream: Any = binary if text is None else text
+        self._as_text = text is not None
+        self._provenance: dict[str, tuple[dict[str, Any], orjson.Fragment | None]] = {}
 
     def write(self, card: Scorecard) -> None:
-        line = json.dumps(card.to_json(), ensure_ascii=False, separators=(", ", ": "), allow_nan=False) + "\n"
+        line = self._line(card)
         try:
-            self.stream.write(line)
+            self.stream.write(line.decode() if self._as_text else line)
         except BrokenPipeError:
             raise
         except OSError as problem:
             raise OutputError(f"cannot be written: {problem.strerror or problem}", file=self._name) from None
+
+    def _line(self, card: Scorecard) -> bytes:
+        data = card.to_json()
+        provenance = data.pop("provenance")  # the last key, and the same in many cards
+        known = self._provenance.get(card.rubric)
+        if known is None or known[0] != provenance:
+            if len(self._provenance) >= MAX_KNOWN:
+                self._provenance.clear()
+            known = self._provenance[card.rubric] = (provenance, _fragment(provenance))
+        if known[1] is not None and _has_only_numbers(card, data):
+            data["provenance"] = known[1]
+            try:
+                return orjson.dumps(data, option=_AS_JSON_DOES | orjson.OPT_APPEND_NEWLINE)
+            except TypeError:
+                pass  # what it does not write, `json` may: half a surrogate pair, or a number beyond 64 bits
+        data["provenance"] = provenance
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "backslashreplace") + b"\n"  # half a pair becomes its escape, which is JSON too
 
     def finish(self) -> None:
         try:
@@ -135,6 +161,47 @@ class _Lines:
         return str(self.target) if self.target is not None else "standard output"
 
 
+def _fragment(data: dict[str, Any]) -> orjson.Fragment | None:
+    try:
+        return orjson.Fragment(orjson.dumps(data, option=_AS_JSON_DOES)) if _is_finite(data) else None
+    except TypeError:
+        return None
+
+
+def _has_only_numbers(card: Scorecard, data: dict[str, Any]) -> bool:
+    """Whether no number of the card is NaN or infinite: `json` would say so, `orjson` would write null."""
+    total = data["score"] or 0.0  # one that is no number makes the sum none
+    for judgment in card.criteria.values():
+        if judgment.value is not None:
+            total += judgment.value
+        if judgment.probabilities is not None:
+            total += sum(judgment.probabilities.values())
+        if type(judgment.level) is float or (judgment.samples is not None and not _is_finite(judgment.samples)):
+            return False
+    if not math.isfinite(total):
+        return False
+    guard, metadata = data.get("guard"), data["metadata"]
+    return (
+        _is_finite(data["usage"])
+        and _is_finite(data["target"])
+        and (not metadata or _is_finite(metadata))
+        and (not guard or _is_finite(guard))
+    )
+
+
+def _is_finite(data: Any) -> bool:
+    for value in data.values() if type(data) is dict else data:
+        kind = type(value)
+        if kind is str or kind is int or value is None:
+            continue
+        if kind is float:
+            if not math.isfinite(value):
+                return False
+        elif (kind is dict or kind is list or kind is tuple) and not _is_finite(value):
+            return False
+    return True
+
+
 def _kept(target: Path) -> Path | None:
     partial = partial_path(target)
     if partial.exists() and partial.stat().st_size > 0:
@@ -145,7 +212,7 @@ def _kept(target: Path) -> Path | None:
 
 class _Parquet:
     """The same as the lines: `criteria` is a map from id to a struct; levels, which may be words or numbers, are
-    text; free-form objects (metadata, usage, provenance) are JSON text."""
+    text; free-form objects (metadata, guard, usage, provenance) are JSON text."""
 
     def __init__(self, target: Path, stream: IO[bytes]) -> None:
         try:
@@ -224,6 +291,7 @@ def _schema(pa: Any) -> pa.Schema:
             ("status", text),
             ("score", pa.float64()),
             ("vetoed_by", pa.list_(text)),
+            ("guard", text),
             ("criteria", pa.map_(text, judgment)),
             ("usage", text),
             ("provenance", text),
@@ -250,8 +318,9 @@ def _row(card: Scorecard) -> dict[str, Any]:
         )
     row["criteria"] = criteria
     row["group"] = _text(row["group"])
-    for key in ("metadata", "usage", "provenance"):
-        row[key] = None if row[key] is None else json.dumps(row[key], ensure_ascii=False, allow_nan=False)
+    for key in ("metadata", "guard", "usage", "provenance"):
+        value = row.get(key)
+        row[key] = None if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)
     return row
 
 

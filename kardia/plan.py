@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from kardia.errors import ProfileError
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import ChatMessage, Request, Usage
 from kardia.judgment import Judgment
-from kardia.prompt import Template, load_template, question_variables, shared_variables
+from kardia.prompt import Template, load_template, question_variables, rubric_variables, shared_variables
 from kardia.rubric.loading import instance_criteria
 from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric, content_hash
@@ -21,6 +21,12 @@ from kardia.spans import target_of
 __all__ = ["Judged", "Plan", "Planner"]
 
 SCORING_MODES = ("per_criterion", "all_criteria", "logprob")
+COMPOSITES = ("panel", "cascade")
+"""Backends that hand a request on to judges of their own, which ask it in their own words."""
+MAX_QUESTIONS = 4096
+
+_CONVERSATION = {"background", "context", "target", "candidates"}
+"""What a template is given of the conversation; where a question uses none of it, it is rendered once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Plan:
         requests: in a fixed order: criteria first, samples of one criterion side by side.
         settled: criterion id → judgment without a judge: not applicable by metadata, or nothing there to judge.
         instance: the hash of the row's own criteria; None where it has none.
+        guard: what the injection guard says of it, for the scorecard; None where it was not asked.
     """
 
     conversation: Conversation
@@ -44,6 +51,7 @@ class Plan:
     requests: tuple[Request, ...]
     settled: Mapping[str, Judgment]
     instance: str | None = None
+    guard: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,8 @@ class Planner:
     """
 
     def __init__(self, rubric: Rubric, profile: JudgeProfile, *, prompts: bool = True) -> None:
-        if profile.mode not in SCORING_MODES:
+        composite = profile.backend in COMPOSITES
+        if profile.mode not in SCORING_MODES and not composite:
             raise ProfileError(
                 f"the mode {profile.mode} compares replies and scores none on its own; use one of "
                 f"{', '.join(SCORING_MODES)} (kardia.judge_pair and kardia.judge_group compare)",
@@ -85,8 +94,16 @@ class Planner:
             )
         self.rubric = rubric
         self.profile = profile
-        self.template: Template | None = load_template(profile.template_name, profile.mode) if prompts else None
-        self._questions: dict[tuple[str, ...], _Question] = {}
+        self.template: Template | None = None
+        if prompts and not composite:
+            self.template = load_template(profile.template_name, profile.mode)
+        self._composite = composite
+        self._mode = "all_criteria" if composite else profile.mode
+        self._samples = 1 if composite else profile.sampling.samples
+        self._layout = _layout(rubric)
+        self._whole = "conversation" if rubric.target == "conversation" else "reply"
+        self._questions: dict[tuple[str, ...], tuple[_Question, ...]] = {}
+        self._system: tuple[Mapping[str, Any], ChatMessage] | None = None
         if self.template is not None:
             self.plan(_trial(rubric))
 
@@ -96,72 +113,127 @@ class Planner:
         Raises:
             RubricError: where the row's own criteria are wrong.
         """
-        rubric, instance, questions = self.rubric, None, self._questions
+        rubric, instance, questions, layout = self.rubric, None, self._questions, self._layout
         own = conversation.metadata.get("rubric")
         if own is not None:
             criteria = instance_criteria(own, self.rubric)
             rubric = self.rubric.with_instance(criteria)
             instance = content_hash([item.model_dump(mode="json", exclude_defaults=True) for item in criteria])
-            questions = {}
+            questions, layout = {}, _layout(rubric)
         settled: dict[str, Judgment] = {}
-        asked: dict[str, list[Criterion]] = {}
         targets: dict[str, Target] = {}
-        for criterion in rubric.criteria:
-            if not _applies(criterion, conversation.metadata):
+        asked: dict[str, list[Criterion]] = {}
+        for criterion, reads, conditional in layout:
+            if conditional and not _applies(criterion, conversation.metadata):
                 why = f"the metadata does not meet {', '.join(criterion.only_if or ())}"
                 settled[criterion.id] = Judgment(criterion.id, "not_applicable", error=why)
                 continue
-            reads = criterion.reads or "reply"
-            if reads not in targets:
-                targets[reads] = target_of(conversation, reads, rubric.target)
-            if targets[reads].missing is not None:
-                settled[criterion.id] = unscored(criterion, targets[reads].missing or "")
-                continue
-            asked.setdefault(reads, []).append(criterion)
+            target = targets.get(reads)
+            if target is None:
+                target = targets[reads] = target_of(conversation, reads, rubric.target)
+            if target.missing is None:
+                asked.setdefault(reads, []).append(criterion)
+            else:
+                settled[criterion.id] = unscored(criterion, target.missing)
         requests: list[Request] = []
         for reads, criteria_here in asked.items():
-            requests += self._requests(conversation, rubric, targets[reads], criteria_here, questions)
-        whole = target_of(conversation, "conversation" if rubric.target == "conversation" else "reply", rubric.target)
+            requests += self._requests(conversation, rubric, targets[reads], tuple(criteria_here), questions)
+        whole = targets.get(self._whole) or target_of(conversation, self._whole, rubric.target)
         return Plan(conversation, rubric, self.rubric, whole, tuple(requests), settled, instance)
+
+    def requests_for(
+        self, conversation: Conversation, rubric: Rubric, target: Target, criteria: Sequence[Criterion]
+    ) -> list[Request]:
+        """The requests for these criteria about this target, whatever the metadata says: for asking again in this
+        profile's words what was planned for another.
+
+        Args:
+            conversation: what is judged.
+            rubric: this planner's, or that with a row's own criteria.
+            target: the part that is judged, as the criteria read it; there is one.
+            criteria: some of the rubric's.
+
+        Returns:
+            in the order of `plan`: criteria first, samples of one criterion side by side.
+
+        Raises:
+            ProfileError: where the mode cannot hold one of the criteria.
+        """
+        questions = self._questions if rubric is self.rubric else {}
+        return self._requests(conversation, rubric, target, tuple(criteria), questions)
 
     def _requests(
         self,
         conversation: Conversation,
         rubric: Rubric,
         target: Target,
-        criteria: Sequence[Criterion],
-        questions: dict[tuple[str, ...], _Question],
-    ) -> Iterator[Request]:
-        mode = self.profile.mode
-        shared: dict[str, Any] | None = None
+        criteria: tuple[Criterion, ...],
+        questions: dict[tuple[str, ...], tuple[_Question, ...]],
+    ) -> list[Request]:
+        mode, template, samples = self._mode, self.template, self._samples
+        shared: dict[str, Any] = {}
         head = ""
-        system = ""
-        if self.template is not None:
+        system: ChatMessage | None = None
+        if template is not None:
             shared = shared_variables(rubric, mode, conversation, target)
-            system = self.template.render("system", {key: shared[key] for key in ("rubric", "mode")})
-            head = self.template.render("shared", shared)
-        groups = [tuple(criteria)] if mode == "all_criteria" else [(criterion,) for criterion in criteria]
-        for group in groups:
-            question = self._question(group, rubric, questions)
+            system = self._system_message(template, {"rubric": shared["rubric"], "mode": mode})
+            head = template.render("shared", shared) + "\n\n"
+        requests: list[Request] = []
+        for question in self._asked(criteria, rubric, questions):
             messages: tuple[ChatMessage, ...] = ()
-            if self.template is not None and shared is not None:
-                text = self.template.render("question", {**shared, **question.variables})
-                messages = (ChatMessage("system", system), ChatMessage("user", head + "\n\n" + text))
-            for sample in range(self.profile.sampling.samples):
-                yield Request(
-                    conversation, target, rubric, group, mode, sample, messages, question.schema, question.labels
+            if template is not None and system is not None:
+                text = question.text
+                if text is None:
+                    text = template.render("question", {**shared, **question.variables})
+                messages = (system, ChatMessage("user", head + text))
+            for sample in range(samples):
+                requests.append(
+                    Request(
+                        conversation,
+                        target,
+                        rubric,
+                        question.criteria,
+                        mode,
+                        sample,
+                        messages,
+                        question.schema,
+                        question.labels,
+                    )
                 )
+        return requests
 
-    def _question(
-        self, group: tuple[Criterion, ...], rubric: Rubric, questions: dict[tuple[str, ...], _Question]
-    ) -> _Question:
-        key = tuple(criterion.id for criterion in group)
+    def _system_message(self, template: Template, given: Mapping[str, Any]) -> ChatMessage:
+        """One object for all requests; a rubric with a row's own criteria has the same title and description."""
+        known = self._system
+        if known is None or known[0] != given:
+            known = self._system = (given, ChatMessage("system", template.render("system", given)))
+        return known[1]
+
+    def _asked(
+        self, criteria: tuple[Criterion, ...], rubric: Rubric, questions: dict[tuple[str, ...], tuple[_Question, ...]]
+    ) -> tuple[_Question, ...]:
+        """One question for each criterion, or one for all."""
+        key = tuple([criterion.id for criterion in criteria])
         known = questions.get(key)
         if known is None:
-            labels = self._labels(group[0]) if self.profile.mode == "logprob" else None
-            schema = answer_schema(group, self.profile.mode)
-            known = questions[key] = _Question(question_variables(group, rubric, labels), schema, labels)
+            if len(criteria) > 1 and self._mode != "all_criteria":
+                known = tuple(item for criterion in criteria for item in self._asked((criterion,), rubric, questions))
+            else:
+                known = (self._question(criteria, rubric),)
+            if len(questions) >= MAX_QUESTIONS:  # rows can meet conditions in many ways
+                questions.clear()
+            questions[key] = known
         return known
+
+    def _question(self, group: tuple[Criterion, ...], rubric: Rubric) -> _Question:
+        if self._composite:
+            return _Question(group, {}, None, None, None)
+        labels = self._labels(group[0]) if self._mode == "logprob" else None
+        variables = question_variables(group, rubric, labels)
+        text = None
+        if self.template is not None and _CONVERSATION.isdisjoint(self.template.uses["question"]):
+            text = self.template.render("question", {**rubric_variables(rubric, self._mode), **variables})
+        return _Question(group, variables, answer_schema(group, self._mode), labels, text)
 
     def _labels(self, criterion: Criterion) -> Mapping[str, Any]:
         if criterion.not_relevant:
@@ -178,9 +250,18 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
+    """What is asked of every target alike; `text` is None where the template shows the conversation in it again."""
+
+    criteria: tuple[Criterion, ...]
     variables: Mapping[str, Any]
     schema: Mapping[str, Any] | None
     labels: Mapping[str, Any] | None
+    text: str | None
+
+
+def _layout(rubric: Rubric) -> tuple[tuple[Criterion, str, bool], ...]:
+    """Each criterion, what it reads, and whether it has a condition on the metadata."""
+    return tuple((item, item.reads or "reply", item.only_if is not None) for item in rubric.criteria)
 
 
 def _applies(criterion: Criterion, metadata: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ from kardia.rubric.rubric import Rubric
 from kardia.spans import context_of, split_reply
 from kardia.yamlfile import read_text
 
-__all__ = ["BLOCKS", "Template", "load_template", "question_variables", "shared_variables"]
+__all__ = ["BLOCKS", "Template", "load_template", "question_variables", "rubric_variables", "shared_variables"]
 
 BLOCKS = ("system", "shared", "question")
 MAX_REPEATED = 10_000
@@ -43,6 +43,9 @@ _NAMES = {
     "shared": _SHARED,
     "question": _SHARED | {"criterion", "criteria", "labels"},
 }
+
+
+_DICT_ATTRIBUTES = frozenset(dir(dict))
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -62,6 +65,12 @@ class _Environment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         del self.filters["random"]
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What the sandbox comes to, without an exception on the way for every key of a plain dict."""
+        if type(obj) is dict and attribute in obj and attribute not in _DICT_ATTRIBUTES:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic that could fill the memory or take for ever is refused."""
         sizes = [len(side) if isinstance(side, (str, list, tuple)) else 1 for side in (left, right)]
@@ -80,6 +89,7 @@ class Template:
         version: from its first line.
         mode: the mode it is written for.
         hash: `sha256:` over its text.
+        uses: block → the names of the variables that its text can depend on.
     """
 
     name: str
@@ -88,6 +98,7 @@ class Template:
     hash: str
     file: str
     blocks: Mapping[str, Callable[[Mapping[str, Any]], str]]
+    uses: Mapping[str, frozenset[str]]
 
     def render(self, block: str, variables: Mapping[str, Any]) -> str:
         """One block's text, without white space at its ends.
@@ -146,33 +157,42 @@ def _load(path: str, name: str, _changed: int) -> Template:
     for extra in sorted(set(found) - set(BLOCKS)):
         line = found[extra].lineno
         raise TemplateError(f"has a block {extra!r} that nobody renders", file=path, line=line)
-    for block in BLOCKS:
-        _check_names(found[block], block, path)
+    uses = {block: _checked_names(found[block], block, path) for block in BLOCKS}
     blocks = {block: _block_function(environment, whole, block, path) for block in BLOCKS}
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    return Template(name, header.group(1), header.group(2), digest, path, blocks)
+    return Template(name, header.group(1), header.group(2), digest, path, blocks, uses)
 
 
-def _check_names(block: nodes.Block, name: str, path: str) -> None:
+def _checked_names(block: nodes.Block, name: str, path: str) -> frozenset[str]:
+    """The variables that the block's text can depend on."""
     tree = nodes.Template(block.body, lineno=1)
     tree.set_environment(block.environment or _Environment())
-    for unknown in sorted(meta.find_undeclared_variables(tree) - _NAMES[name]):
+    used = meta.find_undeclared_variables(tree)
+    for unknown in sorted(used - _NAMES[name]):
         line = next((node.lineno for node in block.find_all(nodes.Name) if node.name == unknown), block.lineno)
         known = ", ".join(sorted(_NAMES[name]))
         raise TemplateError(f"uses {unknown!r}, which block {name} is not given; it has: {known}", file=path, line=line)
+    # `self.shared()` and a block within a block render more than what stands here
+    if tree.find(nodes.Block) or any(node.name == "self" for node in tree.find_all(nodes.Name)):
+        return frozenset(_NAMES[name])
+    return frozenset(used)
 
 
 def _block_function(
     environment: _Environment, whole: JinjaTemplate, block: str, path: str
 ) -> Callable[[Mapping[str, Any]], str]:
     function = whole.blocks[block]
+    helpers = dict(whole.globals)  # what `whole.new_context` would copy, a chain of maps, anew for every text
 
     def render(variables: Mapping[str, Any]) -> str:
         try:
-            return str(environment.concat(function(whole.new_context(dict(variables)))))
+            context = environment.context_class(
+                environment, {**helpers, **variables}, whole.name, whole.blocks, helpers
+            )
+            return str(environment.concat(function(context)))
         except Exception as problem:  # a template can divide by zero, loop too long, call a string
-            known = isinstance(problem, (UndefinedError, SecurityError))
-            message = str(problem) if known else f"fails: {problem}"
+            says_it_all = isinstance(problem, (UndefinedError, SecurityError))
+            message = str(problem) if says_it_all else f"fails: {problem}"
             line = _line(problem.__traceback__, whole)
             raise TemplateError(message, file=path, line=line, key=f"block {block}") from None
 
@@ -187,6 +207,12 @@ def _line(trace: TracebackType | None, whole: JinjaTemplate) -> int | None:
             line = whole.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
     return line
+
+
+def rubric_variables(rubric: Rubric, mode: str) -> dict[str, Any]:
+    """What the block `system` is given: `rubric` (title, description) and `mode`."""
+    file = rubric.file
+    return {"rubric": {"title": file.title, "description": (file.description or "").strip()}, "mode": mode}
 
 
 def shared_variables(
@@ -205,8 +231,7 @@ def shared_variables(
     # a reply rubric within one for conversations still judges the reply alone, after its context
     messages = () if target.reads == "conversation" and not candidates else context_of(conversation)
     return {
-        "rubric": {"title": rubric.title, "description": (rubric.file.description or "").strip()},
-        "mode": mode,
+        **rubric_variables(rubric, mode),
         "background": background,
         "context": [{"role": message.role, "text": fence(message.role, message.content)} for message in messages],
         "target": {"kind": target.kind, "reads": target.reads, "text": _target_text(conversation, target)},

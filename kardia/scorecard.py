@@ -6,15 +6,20 @@ from typing import Any
 
 from kardia.aggregate import aggregate, apply_conditions
 from kardia.answer import ANSWER_FORMAT
+from kardia.byobject import by_object
+from kardia.guard import without_text
 from kardia.judge.profile import JudgeProfile
+from kardia.judge.protocol import Usage
 from kardia.judgment import Scorecard
 from kardia.plan import Judged
+from kardia.prompt import Template
+from kardia.rubric.rubric import Rubric
 from kardia.version import __version__
 
 __all__ = ["scorecard"]
 
 
-def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool = True) -> Scorecard:
+def scorecard(done: Judged, profile: JudgeProfile, template: Template | None, *, text: bool = True) -> Scorecard:
     """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance."""
     plan = done.plan
     rubric = plan.rubric
@@ -23,26 +28,20 @@ def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool 
     if not text:
         judgments = {key: judgment.without_text() for key, judgment in judgments.items()}
     target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
-    usage = {
-        "requests": done.usage.requests,
-        "input_tokens": done.usage.input_tokens,
-        "output_tokens": done.usage.output_tokens,
-        "cost": None if done.usage.cost is None else round(done.usage.cost, 9),
-    }
+    guard = plan.guard
+    if guard is not None and not text:
+        guard = without_text(guard)
+    usage = _spent(done.usage)
+    if done.usages:
+        usage["criteria"] = {key: _spent(item) for key, item in done.usages.items()}
+    ref, of_rubric = _of_rubric(plan.base)
+    of_judge, sampling = _of_judge(profile)
     provenance = {
-        "rubric": {"name": rubric.name, "version": rubric.version, "hash": plan.base.hash},
+        "rubric": of_rubric,
         "instance": plan.instance,
-        "template": None
-        if template is None
-        else {"name": template.name, "version": template.version, "hash": template.hash},
-        "judge": {
-            "name": profile.name,
-            "backend": profile.backend,
-            "model": profile.model,
-            "mode": profile.mode,
-            "hash": profile.hash,
-        },
-        "sampling": profile.sampling.model_dump(mode="json"),
+        "template": None if template is None else _of_template(template),
+        "judge": of_judge,
+        "sampling": sampling,
         "answer_format": ANSWER_FORMAT,
         "kardia": __version__,
     }
@@ -52,7 +51,7 @@ def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool 
         target=target,
         group=conversation.group,
         metadata=conversation.metadata if text else None,
-        rubric=rubric.ref,
+        rubric=ref,
         judge=profile.name,
         status=outcome.status,
         score=outcome.score,
@@ -60,4 +59,40 @@ def scorecard(done: Judged, profile: JudgeProfile, template: Any, *, text: bool 
         criteria=judgments,
         usage=usage,
         provenance=provenance,
+        guard=guard,
     )
+
+
+def _spent(usage: Usage) -> dict[str, Any]:
+    return {
+        "requests": usage.requests,
+        "attempts": usage.attempts,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost": None if usage.cost is None else round(usage.cost, 9),
+    }
+
+
+# The parts of the provenance are the same objects in every card: built once, and read only.
+
+
+@by_object(most=64)
+def _of_rubric(base: Rubric) -> tuple[str, dict[str, Any]]:
+    return base.ref, {"name": base.name, "version": base.version, "hash": base.hash}
+
+
+@by_object(most=64)
+def _of_template(template: Template) -> dict[str, Any]:
+    return {"name": template.name, "version": template.version, "hash": template.hash}
+
+
+@by_object(most=64)
+def _of_judge(profile: JudgeProfile) -> tuple[dict[str, Any], dict[str, Any]]:
+    judge = {
+        "name": profile.name,
+        "backend": profile.backend,
+        "model": profile.model,
+        "mode": profile.mode,
+        "hash": profile.hash,
+    }
+    return judge, profile.sampling.model_dump(mode="json")

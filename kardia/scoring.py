@@ -4,26 +4,58 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kardia.conversation import Conversation
 from kardia.engine import loop
-from kardia.engine.pipeline import judged
-from kardia.errors import ConversationError
+from kardia.engine.budget import Budget
+from kardia.engine.desks import Office, desk_for
+from kardia.engine.halt import Halt
+from kardia.engine.ledger import Ledger, open_ledger
+from kardia.engine.pipeline import judged, window_of
+from kardia.errors import ConversationError, ProfileError
+from kardia.guard import GuardMode, guarded
 from kardia.judge import Judge, JudgeProfile, load_judge
+from kardia.judge.ensemble import asked_profiles
+from kardia.judge.profile import ENDPOINTS
 from kardia.judgment import Scorecard
-from kardia.plan import Planner
+from kardia.plan import Plan, Planner
 from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
 from kardia.scorecard import scorecard
 
-__all__ = ["as_conversation", "ascore", "ascore_many", "score", "score_many"]
+__all__ = ["Settings", "as_conversation", "ascore", "ascore_many", "score", "score_many"]
 
 RubricLike = str | Path | Rubric
 JudgeLike = str | Path | JudgeProfile | Judge | None
 ConversationLike = Conversation | Mapping[str, Any]
+
+
+@dataclass
+class Settings:
+    """How a run is done, beside what is scored, by what and by whom; `score` and its kin make one of their keywords.
+
+    Attributes:
+        text: whether scorecards carry the judged text, the metadata, and the judge's words, which may quote it.
+        ledger: where judgments are kept; None: `$KARDIA_LEDGER`, else the user's data directory; "off": nowhere.
+        fresh: whether everything is asked again; what comes of it is stored all the same.
+        max_requests, max_cost: what the run may spend; `BudgetExhausted` once it is used up.
+        guard: "flag" says on the scorecard where a reply addresses the judge; "unscore" does not score such a reply.
+        office: what the run's desks share; made when it starts.
+        halt: a wish to stop, from another thread.
+    """
+
+    text: bool = True
+    ledger: str | Path | Ledger | None = None
+    fresh: bool = False
+    max_requests: int | None = None
+    max_cost: float | None = None
+    guard: GuardMode | None = None
+    office: Office = field(default_factory=Office)
+    halt: Halt | None = None
 
 
 def as_conversation(item: Any, number: int) -> Conversation:
@@ -42,7 +74,14 @@ def as_conversation(item: Any, number: int) -> Conversation:
 
 
 def score(
-    conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True
+    conversation: ConversationLike,
+    rubric: RubricLike,
+    judge: JudgeLike = None,
+    *,
+    text: bool = True,
+    ledger: str | Path | Ledger | None = None,
+    fresh: bool = False,
+    guard: GuardMode | None = None,
 ) -> Scorecard:
     """Scores one conversation.
 
@@ -52,6 +91,10 @@ def score(
         rubric: a rubric, its name (`supportiveness@1`) or path.
         judge: a judge, its profile, name or path; None: `$KARDIA_JUDGE`, else `embedded`.
         text: whether the scorecard carries the judged text, the metadata, and the judge's words, which may quote it.
+        ledger: a file in which judgments are kept and found again; None: `$KARDIA_LEDGER`, else the user's data
+            directory; "off": nowhere.
+        fresh: whether to ask again what the ledger holds.
+        guard: "flag" says on the scorecard where a reply addresses the judge; "unscore" does not score such a reply.
 
     Returns:
         the scorecard; its `score` is in [0, 1], or None where there is none.
@@ -61,11 +104,12 @@ def score(
         JudgeUnreachable: where the judge cannot be reached.
 
     >>> row = {"context": "My dog died this morning.", "response": "I'm so sorry. He was family."}
-    >>> card = score(row, "supportiveness@1", "fake")
+    >>> card = score(row, "supportiveness@1", "fake", ledger="off")
     >>> card.rubric, card.judge, card.status
     ('supportiveness@1.0.0', 'fake', 'scored')
     """
-    with closing(score_many([conversation], rubric, judge, text=text)) as cards:
+    cards = score_many([conversation], rubric, judge, text=text, ledger=ledger, fresh=fresh, guard=guard)
+    with closing(cards):
         return next(cards)
 
 
@@ -75,6 +119,11 @@ def score_many(
     judge: JudgeLike = None,
     *,
     text: bool = True,
+    ledger: str | Path | Ledger | None = None,
+    fresh: bool = False,
+    max_requests: int | None = None,
+    max_cost: float | None = None,
+    guard: GuardMode | None = None,
 ) -> Generator[Scorecard, None, None]:
     """Scores conversations as they come; see `score`.
 
@@ -83,30 +132,52 @@ def score_many(
     Args:
         conversations: any iterable; it is read lazily.
         rubric: one, or several: then each conversation gets one scorecard for each, in this order.
-        judge: as in `score`.
-        text: as in `score`.
+        judge, text, ledger, fresh, guard: as in `score`.
+        max_requests, max_cost: what the run may spend.
 
     Yields:
         scorecards in the order of the input, with a bounded number under way.
 
+    Raises:
+        BudgetExhausted: once the budget is used up; everything complete was yielded before.
+
     >>> rows = [{"context": "I failed.", "response": "That hurts."}, {"context": "I won!", "response": "Wow!"}]
-    >>> [card.id for card in score_many(rows, "safety@1", "fake")]
+    >>> [card.id for card in score_many(rows, "safety@1", "fake", ledger="off")]
     ['row:1', 'row:2']
     """
+    settings = Settings(text, ledger, fresh, max_requests, max_cost, guard)
+    return cards_of(conversations, rubric, judge, settings)
+
+
+def cards_of(
+    conversations: Iterable[ConversationLike],
+    rubric: RubricLike | Sequence[RubricLike],
+    judge: JudgeLike,
+    settings: Settings,
+) -> Generator[Scorecard, None, None]:
+    """`score_many` with all its settings in one."""
     loaded = load_judge(judge)
     loop.close_later(loaded)
     try:
-        yield from loop.iterate(ascore_many(conversations, rubric, loaded, text=text))
+        yield from loop.iterate_chunks(_chunks(conversations, rubric, loaded, settings))
     finally:
         if loaded is not judge:
             loop.finish(loaded.aclose())
 
 
 async def ascore(
-    conversation: ConversationLike, rubric: RubricLike, judge: JudgeLike = None, *, text: bool = True
+    conversation: ConversationLike,
+    rubric: RubricLike,
+    judge: JudgeLike = None,
+    *,
+    text: bool = True,
+    ledger: str | Path | Ledger | None = None,
+    fresh: bool = False,
+    guard: GuardMode | None = None,
 ) -> Scorecard:
     """`score` for asynchronous code, on the caller's loop."""
-    async with aclosing(ascore_many([conversation], rubric, judge, text=text)) as cards:
+    cards = ascore_many([conversation], rubric, judge, text=text, ledger=ledger, fresh=fresh, guard=guard)
+    async with aclosing(cards):
         return await cards.__anext__()
 
 
@@ -116,23 +187,71 @@ async def ascore_many(
     judge: JudgeLike = None,
     *,
     text: bool = True,
+    ledger: str | Path | Ledger | None = None,
+    fresh: bool = False,
+    max_requests: int | None = None,
+    max_cost: float | None = None,
+    guard: GuardMode | None = None,
 ) -> AsyncGenerator[Scorecard, None]:
     """`score_many` for asynchronous code, on the caller's loop. A judge that is built here is closed here."""
     loaded = load_judge(judge)
-    listed = rubric if isinstance(rubric, Sequence) and not isinstance(rubric, str) else [rubric]
-    planners = [Planner(load_rubric(item), loaded.profile, prompts=loaded.reads_prompts) for item in listed]
-
-    def plans() -> Iterator[Any]:
-        for number, item in enumerate(conversations, 1):
-            known = as_conversation(item, number)
-            for planner in planners:
-                yield planner.plan(known)
-
-    templates = {planner.rubric.ref: planner.template for planner in planners}
+    settings = Settings(text, ledger, fresh, max_requests, max_cost, guard)
     try:
-        async with aclosing(judged(plans(), loaded)) as answered:
-            async for done in answered:
-                yield scorecard(done, loaded.profile, templates[done.plan.rubric.ref], text=text)
+        async with aclosing(_chunks(conversations, rubric, loaded, settings)) as chunks:
+            async for chunk in chunks:
+                for card in chunk:
+                    yield card
     finally:
         if loaded is not judge:
             await loaded.aclose()
+
+
+async def _chunks(
+    conversations: Iterable[ConversationLike],
+    rubric: RubricLike | Sequence[RubricLike],
+    judge: Judge,
+    settings: Settings,
+) -> AsyncGenerator[list[Scorecard], None]:
+    """The scorecards, in order, as many at a time as are ready."""
+    listed = rubric if isinstance(rubric, Sequence) and not isinstance(rubric, str) else [rubric]
+    rubrics = [load_rubric(item) for item in listed]
+    profile = judge.profile
+    planners = [Planner(item, profile, prompts=judge.reads_prompts) for item in rubrics]
+    office = settings.office
+    office.fresh, office.budget = settings.fresh, budget_of(profile, settings.max_requests, settings.max_cost)
+    office.ledger = settings.ledger if isinstance(settings.ledger, Ledger) else open_ledger(settings.ledger)
+    desk = desk_for(judge, office, rubrics)
+    templates = {planner.rubric.ref: planner.template for planner in planners}
+    guard = settings.guard
+
+    def plans() -> Iterator[Plan]:
+        for number, item in enumerate(conversations, 1):
+            known = as_conversation(item, number)
+            for planner in planners:
+                plan = planner.plan(known)
+                yield plan if guard is None else _guarded(plan, guard)
+
+    window, how = window_of(profile.concurrency), profile.sampling.combine
+    async with aclosing(judged(plans(), desk, window=window, how=how, halt=settings.halt)) as answered:
+        async for chunk in answered:
+            yield [
+                scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text) for done in chunk
+            ]
+
+
+def _guarded(plan: Plan, mode: GuardMode) -> Plan:
+    passed, report = guarded(plan, mode)
+    return replace(passed, guard=report)
+
+
+def budget_of(profile: JudgeProfile, max_requests: int | None, max_cost: float | None) -> Budget | None:
+    """The budget of a run; None where there is no cap.
+
+    Raises:
+        ProfileError: for a cap on money where a judge that is asked has no price.
+    """
+    if max_cost is not None:
+        for asked in asked_profiles(profile):
+            if asked.price.cost(1, 1) is None and asked.backend in ENDPOINTS:
+                raise ProfileError("a cap on costs needs the judge's price", file=asked.name, key="price")
+    return None if max_requests is None and max_cost is None else Budget(max_requests, max_cost)

@@ -184,6 +184,8 @@ def target_of(conversation: Conversation, reads: str, target: str = "reply") -> 
 
 
 def _read(content: str, reads: str) -> tuple[str, str | None]:
+    if reads == "reply" and "<" not in content and content and not content.isspace():
+        return content, None  # the ordinary reply: no thinking, no spans
     parts = split_reply(content, SPAN_NAMES if reads in ("reply", "thinking") else (*SPAN_NAMES, reads))
     if reads == "thinking":
         if parts.thinking is None:

@@ -66,16 +66,20 @@ class Summary:
 
     def add(self, card: Scorecard) -> None:
         """Counts one scorecard in."""
-        whole = self.cards.setdefault(card.rubric, Row())
+        rows = self.criteria.get(card.rubric)
+        if rows is None:
+            rows = self.criteria[card.rubric] = {}
+            self.cards.setdefault(card.rubric, Row())
+        whole = self.cards[card.rubric]
         if card.score is None:
             whole.unscored += 1
         else:
             whole.add(card.score)
             whole.partial += card.status == "partial"
-        whole.vetoes += bool(card.vetoed_by)
-        rows = self.criteria.setdefault(card.rubric, {})
         for key, judgment in card.criteria.items():
-            row = rows.setdefault(key, Row())
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = Row()
             if judgment.status == "scored" and judgment.value is not None:
                 row.add(judgment.value)
             elif judgment.status == "unscored":
@@ -86,7 +90,10 @@ class Summary:
                 row.abstained += 1
             else:
                 row.not_applicable += 1
-            row.vetoes += key in card.vetoed_by
+        if card.vetoed_by:
+            whole.vetoes += 1
+            for key in card.criteria.keys() & set(card.vetoed_by):
+                rows[key].vetoes += 1
         self._spend(card.usage)
 
     def _spend(self, usage: Mapping[str, Any]) -> None:

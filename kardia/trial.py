@@ -6,16 +6,20 @@ that compares with examples, or is shown them, is not asked to find a text that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kardia.conversation import Conversation, Message
 from kardia.engine import loop
-from kardia.engine.pipeline import judged
+from kardia.engine.desks import Office, desk_for
+from kardia.engine.ledger import open_ledger
+from kardia.engine.pipeline import judged, window_of
 from kardia.judge import Judge, load_judge
 from kardia.judgment import Judgment
-from kardia.plan import Plan, Planner
+from kardia.plan import Judged, Plan, Planner
 from kardia.rubric.models import Example, Level
 from kardia.rubric.rubric import Rubric
 
@@ -103,8 +107,12 @@ def conversation_of(example: Example, number: int) -> Conversation:
     return Conversation(f"example:{number}", messages, example.metadata)
 
 
-def try_rubric(rubric: Rubric, judge: Any = None) -> Trial:
+def try_rubric(rubric: Rubric, judge: Any = None, ledger: str | Path | None = None) -> Trial:
     """Runs a rubric on its own examples.
+
+    Args:
+        rubric: whose examples are judged.
+        judge, ledger: as in `kardia.score`.
 
     Raises:
         InputError: where rubric or judge are wrong.
@@ -125,7 +133,14 @@ def try_rubric(rubric: Rubric, judge: Any = None) -> Trial:
                 planners[context] = Planner(reduced, loaded.profile, prompts=loaded.reads_prompts)
             yield planners[context].plan(conversation_of(example, number))
 
-    for number, done in enumerate(loop.iterate(judged(plans(), loaded)), 1):
+    async def answered() -> AsyncGenerator[list[Judged], None]:
+        desk = desk_for(loaded, Office(open_ledger(ledger)))
+        window, how = window_of(loaded.profile.concurrency), loaded.profile.sampling.combine
+        async with aclosing(judged(plans(), desk, window=window, how=how)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    for number, done in enumerate(loop.iterate_chunks(answered()), 1):
         for key, expected in examples[number - 1].levels.items():
             judgment = done.judgments[key]
             distance = None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from making import at, binary, choice, make, ordinal, without
+from making import at, binary, choice, criterion, make, ordinal, without
 
 from kardia.aggregate import (
+    _holds,
     aggregate,
     apply_conditions,
     interact,
@@ -651,3 +653,52 @@ def test_a_not_relevant_that_is_not_reached_opens_no_branch(questionnaire):
     judgments["told"] = without(item["told"])
     settled = apply_conditions(questionnaire, judgments)
     assert settled["thanked"].status == "unscored"
+
+
+# --- the short ways are the long ones ---------------------------------------------------------------------------------
+
+
+@given(ITEMS)
+def test_the_mean_is_exact_whatever_the_weights(items):
+    values, weights = zip(*items, strict=True)
+    exact = sum(Fraction(w) * Fraction(v) for v, w in items) / sum(map(Fraction, weights))
+    assert weighted_mean(values, weights) == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
+
+
+def test_a_mean_wants_a_weight_for_each_value():
+    with pytest.raises(ValueError, match="2 values with 1 weights"):
+        weighted_mean([1.0, 0.0], [1])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ordinal("a", required={"at_least": 3}),
+        ordinal("a", good="low", required={"at_most": 2}),
+        ordinal("a", required={}),
+        binary("a", good="no", required={}),
+        choice("a", required={}),
+        ordinal("a"),
+    ],
+)
+def test_whether_a_requirement_holds_is_what_the_criterion_says(made):
+    item = criterion(made)
+    for level in [*item.levels, *item.levels]:
+        assert _holds(item, level) is item.holds(level)
+
+
+def test_a_changed_requirement_is_another():
+    strict = criterion(ordinal("a", required={"at_least": 5}))
+    assert not _holds(strict, 4)
+    assert _holds(strict.model_copy(update={"required": criterion(ordinal("a", required={"at_least": 4})).required}), 4)
+
+
+@pytest.mark.parametrize("conditions", [None, {}, []])
+def test_without_conditions_every_judgment_stays(conditions):
+    rubric = make(ordinal("a"), ordinal("b"))
+    bare = [item.model_copy(update={"only_if_levels": conditions}) for item in rubric.file.criteria]
+    rubric = type(rubric)(rubric.file.model_copy(update={"criteria": bare}))
+    judgments = {"b": without(rubric.by_id["b"], "not_applicable", "so"), "a": at(rubric.by_id["a"], 3)}
+    settled = apply_conditions(rubric, judgments)
+    assert list(settled) == ["a", "b"]
+    assert settled == judgments

@@ -12,18 +12,25 @@ from hypothesis import strategies as st
 from making import asking, at, binary, choice, criterion, make, ordinal, without
 
 from kardia.answer import (
+    _CODE,
+    _THOUGHT,
     MAX_RAW,
     Malformed,
+    _found,
+    _strictly,
     answer_schema,
     combine_samples,
     from_distribution,
     level_labels,
+    level_values,
     load_object,
     read_answer,
     unscored,
 )
+from kardia.fence import plain
 from kardia.judge.protocol import Known, Opinion, Said, TokenChoice
 from kardia.judgment import Judgment
+from kardia.rubric.checks import on_scale
 
 KIND = make(ordinal("kind"))
 BLAMES = make(binary("blames", good="no"))
@@ -674,3 +681,80 @@ def test_load_object_gives_an_object_or_says_why_not(text):
     except Malformed:
         return
     assert isinstance(found, dict)
+
+
+# --- the short ways are the long ones ---------------------------------------------------------------------------------
+
+
+def slowly(text):
+    """The object as it was read before there was a shorter way, or why there is none."""
+    body = _THOUGHT.sub("", text).strip()
+    fenced = _CODE.match(body)
+    if fenced is not None:
+        body = fenced.group(1).strip()
+    data = _strictly(body)
+    if not isinstance(data, dict):
+        raise Malformed("the answer is not a JSON object")
+    return data
+
+
+def outcome(load, text):
+    try:
+        return repr(load(text))
+    except Malformed as problem:
+        return str(problem)
+
+
+THOUGHTS = ["<think>", "</think>", "<think>{}</think>", "so</think>"]
+AROUND = st.sampled_from(["", " ", "\n", "\ufeff", *THOUGHTS, "```", "```json\n", "\n```", "\x1c"])
+INSIDE = st.one_of(
+    st.dictionaries(st.sampled_from(["reason", "level", "x:"]), st.recursive(
+        st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from([2**64, ":", *THOUGHTS])),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    ), max_size=3).map(json.dumps),
+    st.sampled_from(
+        [
+            '{"level": 4, "level": 5}', '{"a": {"b": 1, "b": 2}}', '{"level": NaN}', '{"level": 1e999}', "[]", "4", "{",
+            '{"reason": "a\\ud83d"}', '{"reason": "</think>"}', "{}{}", '{"level": ' + "9" * 5000 + "}",
+            '{"a": ' + "[" * 700 + "]" * 700 + "}",
+        ]
+    ),
+    st.text(st.sampled_from('{}[]":,\\ <>/think`01'), max_size=15),
+)  # fmt: skip
+
+
+@given(st.lists(AROUND, max_size=2).map("".join), INSIDE, st.lists(AROUND, max_size=2).map("".join))
+def test_an_object_is_the_one_that_was_always_read(before, inside, after):
+    text = before + inside + after
+    assert outcome(load_object, text) == outcome(slowly, text)
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab \n\t\u2003\x1c‹›⟦[]<>é"), max_size=5), max_size=5),
+    st.text(st.sampled_from("ab \n\t\u2003\x1c‹›⟦[]<>é"), max_size=30),
+)
+def test_evidence_is_what_stands_in_the_text_white_space_aside(quoted, text):
+    haystack = " ".join(plain(text).split())
+    kept = []
+    for item in quoted:
+        needle = " ".join(plain(item).split())
+        if needle and needle in haystack and item not in kept:
+            kept.append(item)
+    assert list(_found(quoted, text)) == kept
+
+
+@pytest.mark.parametrize("made", [ordinal("a"), ordinal("a", -3, 7, good="low"), binary("a", good="no"), choice("a")])
+def test_values_of_levels_are_those_of_the_scale(made):
+    item = criterion(made)
+    values = level_values(item)
+    assert list(values) == list(item.levels)
+    assert all(on_scale(item, level) and values[level] == item.value(level) for level in values)
+    assert level_values(item) is values
+    turned = item.model_copy(update={"good": {"low": "high", "no": "yes"}.get(item.good, "low")})
+    if item.good is not None:  # a copy of a criterion is another criterion
+        assert level_values(turned) == pytest.approx({level: 1.0 - value for level, value in values.items()})
+
+
+@pytest.mark.parametrize("level", [True, False, [1], {"a": 1}, None, 0, 6, 10**30, 1e400, "4", 4.5])
+def test_what_is_no_level_has_no_value(level):
+    refused({**GOOD, "level": level} if level != 1e400 else '{"reason": "x", "level": 1e400}', "")

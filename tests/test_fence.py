@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kardia.fence import fence, neutralise, nonce, plain
+from kardia.fence import _CONTROL, _swapped, fence, neutralise, nonce, plain
 
 TOKENS = [
     "<|im_start|>",
@@ -118,3 +118,22 @@ def test_plain_is_the_way_back_for_comparing(text):
 def test_equal_parts_have_equal_fences():
     assert fence("user", "hello") == fence("user", "hello")
     assert fence("user", "hello") != fence("user", "hello!")
+
+
+def closely(text):
+    """Every text looked at with both patterns, until nothing changes."""
+    while True:
+        defused = re.sub("<{3,}|>{3,}", _swapped, _CONTROL.sub(_swapped, text))
+        if defused == text:
+            return text
+        text = defused
+
+
+@given(ANY)
+def test_a_text_that_is_passed_at_a_glance_holds_nothing(text):
+    assert neutralise(text) == closely(text)
+
+
+@given(st.text(st.one_of(st.sampled_from("\u2039\u203a\u27e6\u27e7<>[]a"), st.characters())))
+def test_the_way_back_is_letter_by_letter(text):
+    assert plain(text) == text.translate(str.maketrans("\u2039\u203a\u27e6\u27e7", "<>[]"))

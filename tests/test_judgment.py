@@ -86,3 +86,18 @@ def test_a_scorecard_as_json_keeps_the_documented_order():
 def test_a_scorecard_without_text_or_score():
     data = card(metadata=None, score=None, status="unscored", group=None).to_json()
     assert data["metadata"] is data["score"] is data["group"] is None
+
+
+def test_a_guard_stands_after_the_vetoes_where_there_is_one():
+    assert "guard" not in card().to_json()
+    found = card(guard={"found": ["x"]}).to_json()
+    assert list(found)[8:11] == ["vetoed_by", "guard", "criteria"]
+    assert found["guard"] == {"found": ["x"]}
+
+
+def test_what_is_made_of_a_card_is_no_part_of_it():
+    made = card()
+    data = made.to_json()
+    data["usage"]["requests"] = data["target"]["text"] = data["provenance"]["kardia"] = data["metadata"]["x"] = None
+    data["criteria"]["b"]["level"] = None
+    assert made == card()

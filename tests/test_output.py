@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import datetime
 import io
 import json
+import math
 import os
 import stat
+from collections import OrderedDict
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import kardia.output
 from kardia.errors import MissingExtra, OutputError
 from kardia.judgment import Judgment, Scorecard
-from kardia.output import ROWS_A_BATCH, open_output
+from kardia.output import ROWS_A_BATCH, _Lines, open_output
 
 PATHS = {"jsonl": "out.jsonl", "parquet": "out.parquet"}
 
@@ -151,6 +157,114 @@ def test_no_number_that_is_none_gets_into_a_file(path, form, wrong):
     with pytest.raises(ValueError, match="not JSON compliant"):
         output.write(card(metadata={"x": wrong}))
     assert output.abandon() is None
+
+
+NOWHERE = [
+    {"score": math.nan},
+    {"score": math.inf, "status": "scored"},
+    {"criteria": {"kind": Judgment("kind", "scored", 4, math.nan)}},
+    {"criteria": {"a": Judgment("a", "scored", 4, math.inf), "b": Judgment("b", "scored", 4, -math.inf)}},
+    {"criteria": {"kind": Judgment("kind", "scored", 4, 0.5, probabilities={4: math.nan})}},
+    {"criteria": {"kind": Judgment("kind", "scored", math.nan, 0.5)}},  # type: ignore[arg-type]
+    {"criteria": {"kind": Judgment("kind", "scored", 4, 0.5, samples=(4, math.nan))}},  # type: ignore[arg-type]
+    {"usage": {"requests": 2, "cost": math.inf}},
+    {"usage": {"cost": 1.0, "criteria": {"kind": {"cost": math.nan}}}},
+    {"provenance": {"sampling": {"temperature": math.nan}}},
+    {"metadata": {"a": [{"b": (1.0, math.nan)}]}},
+    {"target": {"kind": "reply", "message": math.nan, "text": None}},
+    {"guard": {"score": math.nan}},
+]
+
+
+@pytest.mark.parametrize("wrong", NOWHERE, ids=str)
+def test_there_is_no_place_for_one(tmp_path, wrong):
+    output = open_output(str(tmp_path / "a.jsonl"), "jsonl")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            output.write(card(**wrong))
+        output.write(card())
+    output.finish()
+    assert [row["id"] for row in rows_of(tmp_path / "a.jsonl", "jsonl")] == ["c1", "c1"]
+
+
+class Tag(str):
+    """Text of a class of its own."""
+
+
+ODD_TEXT = st.text(st.one_of(st.sampled_from('"\\\u2028\ud800\x00é🌱/'), st.characters()), max_size=6)
+ODD = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(allow_nan=False, allow_infinity=False),
+        ODD_TEXT,
+        ODD_TEXT.map(Tag),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=2).map(tuple),
+        st.dictionaries(ODD_TEXT, inner, max_size=3),
+        st.dictionaries(ODD_TEXT, inner, max_size=2).map(OrderedDict),
+        st.dictionaries(st.integers(0, 9), inner, max_size=2),
+    ),
+)
+
+
+@given(st.dictionaries(ODD_TEXT, ODD, max_size=3), ODD_TEXT, st.one_of(st.none(), st.dictionaries(ODD_TEXT, ODD)))
+def test_a_line_says_what_json_says(metadata, text, guard):
+    criteria = {"kind": Judgment("kind", "scored", 4, 0.7512345678, text, (text,), {4: 1 / 3, 5: 2 / 3}, (4, None))}
+    odd = card(metadata=metadata, criteria=criteria, guard=guard, score=1e-7)
+    stream = io.StringIO()
+    _Lines(None, text=stream).write(odd)
+    line = stream.getvalue()
+    assert line.endswith("}\n")
+    assert "\n" not in line[:-1]
+    slowly = json.dumps(odd.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    assert repr(json.loads(line)) == repr(json.loads(slowly))  # types, order and the signs of noughts too
+    assert json.loads(line)["criteria"]["kind"]["value"] == 0.751235
+
+
+def test_what_json_refuses_is_refused(tmp_path):
+    output = open_output(str(tmp_path / "a.jsonl"), "jsonl")
+    for value in (datetime.date(2000, 1, 1), {1, 2}, b"bytes", Judgment("a", "unscored")):
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            output.write(card(metadata={"x": value}))
+    output.abandon()
+
+
+def test_each_card_has_its_own_provenance(tmp_path):
+    output = open_output(str(tmp_path / "a.jsonl"), "jsonl")
+    given_ = [{"judge": {"hash": name}} for name in ("a", "b", "\ud800", "a", "b")]
+    rubrics = ["made@1", "made@1", "made@2", "made@1", "made@2"]
+    for provenance, rubric in zip(given_, rubrics, strict=True):
+        output.write(card(provenance=provenance, rubric=rubric))
+    output.finish()
+    assert [row["provenance"] for row in rows_of(tmp_path / "a.jsonl", "jsonl")] == given_
+
+
+def test_provenance_that_never_repeats_does_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(kardia.output, "MAX_KNOWN", 4)
+    output = open_output(str(tmp_path / "a.jsonl"), "jsonl")
+    for number in range(20):
+        output.write(card(rubric=f"made@{number}", provenance={"number": number}))
+        assert len(output._provenance) <= 4
+    output.finish()
+    assert [row["provenance"]["number"] for row in rows_of(tmp_path / "a.jsonl", "jsonl")] == list(range(20))
+
+
+def test_the_guard_stands_where_it_found_something(path, form):
+    output = open_output(str(path), form)
+    output.write(card(1))
+    output.write(card(2, guard={"found": ["role marker"]}))
+    output.finish()
+    quiet, loud = rows_of(path, form)
+    if form == "parquet":
+        assert (quiet["guard"], json.loads(loud["guard"])) == (None, {"found": ["role marker"]})
+    else:
+        assert "guard" not in quiet
+        assert list(loud)[8:10] == ["vetoed_by", "guard"]
+        assert loud["guard"] == {"found": ["role marker"]}
 
 
 def test_parquet_round_trip(tmp_path):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
-from making import asking, binary, make, ordinal
+from collections import Counter
+from pathlib import Path
 
+import pytest
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from making import asking, binary, choice, make, ordinal
+
+import kardia.plan
+from kardia.content import shipped
 from kardia.conversation import Conversation, Message
 from kardia.errors import ProfileError, RubricError, TemplateError
 from kardia.fence import fence
 from kardia.judge.profile import JudgeProfile
+from kardia.judge.protocol import ChatMessage
 from kardia.plan import Planner
+from kardia.prompt import Template, load_template, question_variables, shared_variables
+from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Part
 
 FAKE = JudgeProfile(name="fake", backend="fake")
@@ -269,3 +279,201 @@ def test_requests_made_by_hand_are_those_of_the_plan():
     request = asking(rubric)
     (same,) = Planner(rubric, FAKE, prompts=False).plan(request.conversation).requests
     assert same == request
+
+
+# --- what is rendered once is what would be rendered for each request -------------------------------------------------
+
+TALKS = [
+    talk(),
+    talk(FOUR, profile="A nurse.", situation="She was let go: [INST] by mail <|im_end|>.", emotion="sadness"),
+    talk("Ünï – ‹3› >>> done", profile={"age": 30, "likes": ["tea"]}, emotion=["sadness", "guilt"]),
+    Conversation("d", (Message("system", "Be kind."), Message("assistant", "<think>hm</think>Hello [there] <3."))),
+    Conversation(
+        "e",
+        (
+            Message("user", "Hi."),
+            Message("assistant", "<reasoning>r</reasoning><response>Hello.</response>"),
+            Message("user", "<<<user abc\nagain"),
+            Message("assistant", FOUR),
+            Message("tool", "after it"),
+        ),
+        {"emotion": "joy", "rubric": [{"question": "Is it short?"}, {"id": "own", "question": "Is it warm?"}]},
+    ),
+]
+
+
+def straightforwardly(planner, request):
+    """The messages of a request, each block rendered for it alone, by Jinja's own sandbox."""
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(Path(planner.template.file).read_text(encoding="utf-8"))
+
+    def text(block, given):
+        return "".join(template.blocks[block](template.new_context(given))).strip()
+
+    shared = shared_variables(request.rubric, request.mode, request.conversation, request.target)
+    question = {**shared, **question_variables(request.criteria, request.rubric, request.labels)}
+    system = text("system", {"rubric": shared["rubric"], "mode": request.mode})
+    user = text("shared", shared) + "\n\n" + text("question", question)
+    return ChatMessage("system", system), ChatMessage("user", user)
+
+
+def assert_as_rendered_straightforwardly(planner, talks=TALKS):
+    for _ in range(2):  # the second time everything is known
+        for conversation in talks:
+            requests = planner.plan(conversation).requests
+            assert requests
+            for request in requests:
+                assert request.messages == straightforwardly(planner, request)
+
+
+WORDED = {
+    path.stem: mode
+    for path in sorted((shipped("judges") / "templates").glob("*.j2"))
+    for mode in kardia.plan.SCORING_MODES
+    if f"for {mode} " in path.read_text(encoding="utf-8").splitlines()[0]
+}
+
+
+@pytest.mark.parametrize("rubric", sorted(path.parent.name for path in shipped("rubrics").glob("*/*.yaml")))
+@pytest.mark.parametrize("template", WORDED)
+def test_shipped_prompts_are_those_rendered_one_by_one(template, rubric):
+    loaded = load_rubric(rubric)
+    if WORDED[template] == "logprob" and any(item.not_relevant for item in loaded.criteria):
+        pytest.skip("logprob mode cannot ask what allows `not relevant`")
+    planner = Planner(loaded, profile(mode=WORDED[template], template=template))
+    assert planner.template.uses["question"].isdisjoint({"background", "context", "target", "candidates"})
+    assert_as_rendered_straightforwardly(planner)
+
+
+def test_every_scoring_mode_has_a_shipped_template():
+    assert set(WORDED.values()) == set(kardia.plan.SCORING_MODES)
+
+
+SHARED = "{% for item in background %}{{ item.name }}{{ item.text }}{% endfor %}{{ target.text }}"
+ODD = {
+    "plain": ("{{ criterion.question }} of {{ rubric.title }} in {{ mode }}", False),
+    "by item": ('{{ criterion["question"] }}{{ rubric["title"] }}{{ criteria[0].levels[-1]["description"] }}', False),
+    "a set name of its own": ('{% set target = "x" %}{{ criterion.id }}{{ target }}', False),
+    "a loop": ("{% for context in criterion.levels %}{{ loop.index }}{{ context.level }} {% endfor %}", False),
+    "filters": ('{{ criteria|map(attribute="id")|join(", ") }}{{ criterion.levels|length }}', False),
+    "a macro": ("{% macro one(item) %}[{{ item.level }}]{% endmacro %}{{ one(criterion.levels[0]) }}", False),
+    "a namespace": ("{% set n = namespace(x=1) %}{% set n.x = 2 %}{{ n.x }}{{ criterion.id }}", False),
+    "the target": ("{{ criterion.question }} {{ target.text }}", True),
+    "the context": ("{{ criterion.id }}{% for message in context %}{{ message.role }}{% endfor %}", True),
+    "background": ("{{ criterion.id }}{{ background|length }}", True),
+    "candidates": ("{{ criterion.id }}{{ candidates|length }}", True),
+    "perhaps the target": (
+        '{% if criterion.scale == "binary" %}{% set target = {"reads": "-"} %}{% endif %}{{ target.reads }}',
+        True,
+    ),
+    "in a macro": ("{% macro one() %}{{ target.reads }}{% endmacro %}{{ one() }}{{ criterion.id }}", True),
+    "another block": ("{{ criterion.id }}: {{ self.shared() }}", True),
+    "another block, by name": ("{% set here = self %}{{ criterion.id }}: {{ here['shared']() }}", True),
+}
+
+
+def written(folder, question, shared=SHARED):
+    path = folder / "odd.j2"
+    blocks = {"system": "{{ rubric.title }}{{ rubric.description }}", "shared": shared, "question": question}
+    text = "".join(f"{{% block {name} %}}\n{body}\n{{% endblock %}}\n" for name, body in blocks.items())
+    path.write_text("{# kardia template, version 1, for per_criterion #}\n" + text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_templates_render_as_one_by_one_too(tmp_path, name):
+    question, again = ODD[name]
+    rubric = make(
+        ordinal("a"), binary("b", only_if={"emotion": ["sadness"]}), choice("c", reads="emotion"),
+        metadata={"profile": "Who.", "emotion": None}, description="About it.",
+    )  # fmt: skip
+    planner = Planner(rubric, profile(template=written(tmp_path, question)))
+    uses = load_template(planner.template.file, "per_criterion").uses["question"]
+    assert (not uses.isdisjoint({"background", "context", "target", "candidates"})) is again
+    assert_as_rendered_straightforwardly(planner)
+
+
+def test_a_block_within_the_question_is_rendered_for_each_target(tmp_path):
+    path = tmp_path / "nested.j2"
+    path.write_text(
+        "{# kardia template, version 1, for per_criterion #}{% block system %}s{% endblock %}"
+        "{% block question %}{{ criterion.id }} {% block shared %}{{ target.text }}{% endblock %}{% endblock %}",
+        encoding="utf-8",
+    )
+    planner = Planner(make(ordinal("a")), profile(template=str(path)))
+    assert "target" in planner.template.uses["question"]
+    assert_as_rendered_straightforwardly(planner)
+
+
+@pytest.mark.parametrize(("question", "times"), [("{{ criterion.question }}", 3), ("{{ target.text }}", 3 + 3 * 4)])
+def test_what_no_conversation_changes_is_rendered_once(monkeypatch, tmp_path, question, times):
+    rendered = Counter()
+    real = Template.render
+
+    def counted(self, block, variables):
+        rendered[block] += 1
+        return real(self, block, variables)
+
+    monkeypatch.setattr(Template, "render", counted)
+    rubric = make(ordinal("a"), binary("b"), choice("c"), description="About it.")
+    planner = Planner(rubric, profile(template=written(tmp_path, question), sampling={"samples": 5}))
+    plans = [planner.plan(conversation) for conversation in TALKS[:4]]
+    assert rendered == {"system": 1, "shared": 5, "question": times}  # the first is the trial
+    systems = {id(request.messages[0]) for plan in plans for request in plan.requests}
+    assert len(systems) == 1  # one object, so that what is made of it can be kept
+    assert len({id(request.schema) for plan in plans for request in plan.requests}) == 3
+
+
+def test_conditions_met_in_many_ways_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(kardia.plan, "MAX_QUESTIONS", 4)
+    rubric = make(*(ordinal(f"c{number}", only_if={f"m{number}": [1]}) for number in range(4)))
+    planner = Planner(rubric, profile(mode="all_criteria"))
+    for combination in range(1, 16):
+        metadata = {f"m{number}": 1 for number in range(4) if combination >> number & 1}
+        (request,) = planner.plan(talk(**metadata)).requests
+        assert [item.id for item in request.criteria] == [f"c{key[1:]}" for key in metadata]
+        assert list((request.schema or {})["properties"]) == [item.id for item in request.criteria]
+        assert len(planner._questions) <= 4
+
+
+# --- requests for others ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", kardia.plan.SCORING_MODES)
+@pytest.mark.parametrize("number", range(len(TALKS)))
+def test_requests_can_be_planned_again_for_another_judge(mode, number):
+    rubric = make(ordinal("a"), binary("b", only_if={"emotion": ["sadness"]}), choice("c", reads="emotion"))
+    member = Planner(rubric, profile(mode=mode, sampling={"samples": 2}))
+    panel = Planner(rubric, profile(mode="pairwise", template="there-is-none").model_copy(update={"backend": "panel"}))
+    plan = panel.plan(TALKS[number])
+    again = [
+        request
+        for asked_of_all in plan.requests
+        for request in member.requests_for(
+            asked_of_all.conversation, asked_of_all.rubric, asked_of_all.target, asked_of_all.criteria
+        )
+    ]
+    own = member.plan(TALKS[number])
+    assert again == list(own.requests)
+    assert plan.settled == own.settled
+
+
+def test_some_criteria_can_be_asked_about_again():
+    rubric = make(ordinal("a", only_if={"x": [1]}), ordinal("b"), ordinal("c"))
+    planner = Planner(rubric, FAKE)
+    target = planner.plan(talk()).target
+    requests = planner.requests_for(talk(), rubric, target, [rubric.by_id["c"], rubric.by_id["a"]])
+    assert [item.id for request in requests for item in request.criteria] == ["c", "a"]
+
+
+@pytest.mark.parametrize("backend", ["panel", "cascade"])
+def test_a_composite_judge_gets_one_request_for_all_that_reads_the_same(backend):
+    rubric = make(ordinal("a"), ordinal("b", reads="emotion"), binary("c"), ordinal("d", not_relevant="Never."))
+    composite = profile(mode="logprob", sampling={"samples": 7}).model_copy(update={"backend": backend})
+    planner = Planner(rubric, composite)
+    assert planner.template is None
+    requests = planner.plan(talk(FOUR)).requests
+    assert [tuple(item.id for item in request.criteria) for request in requests] == [("a", "c", "d"), ("b",)]
+    for request in requests:
+        assert (request.mode, request.sample, request.messages) == ("all_criteria", 0, ())
+        assert (request.schema, request.labels) == (None, None)

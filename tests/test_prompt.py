@@ -8,6 +8,9 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Undefined, UndefinedError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from making import binary, choice, make, ordinal
 
 from kardia.content import shipped
@@ -16,7 +19,7 @@ from kardia.errors import TemplateError
 from kardia.fence import fence
 from kardia.judge.profile import DEFAULT_TEMPLATES, JudgeProfile
 from kardia.plan import Planner
-from kardia.prompt import load_template, question_variables, shared_variables
+from kardia.prompt import _Environment, load_template, question_variables, shared_variables
 from kardia.spans import target_of
 
 HEADER = "{# kardia template, version 2.1, for per_criterion #}\n"
@@ -385,3 +388,48 @@ def test_examples_are_shown_by_the_template_that_says_so(conversation):
         profile = JudgeProfile(name="fake", backend="fake", template=template)
         text = Planner(made, profile).plan(conversation).requests[0].messages[1].content
         assert (fence("reply", "Hello, you.") + "\nReason: Warm.\nLevel: 5\n" in text) is shown
+
+
+class Kept(dict):
+    """A dict of a class of its own."""
+
+    text = "of the class"
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        {"text": "t", "items": "i", "_x": "u", "__class__": "c", "mro": "m", "": "e"},
+        {},
+        Kept(text="t"),
+        Kept(),
+        ["text"],
+        "text",
+        None,
+        Message("user", "text"),
+        len,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "name", ["text", "items", "_x", "__class__", "__init__", "mro", "", "role", "nothing", "strip", "pop"]
+)
+def test_the_short_way_to_a_key_leads_where_the_sandbox_does(thing, name):
+    ours = _Environment()
+
+    def outcome(way):
+        found = way(thing, name)
+        if not isinstance(found, Undefined):
+            return found
+        with pytest.raises((UndefinedError, SecurityError)) as caught:
+            str(found)
+        return type(caught.value), str(caught.value)
+
+    assert outcome(ours.getattr) == outcome(lambda *given: ImmutableSandboxedEnvironment.getattr(ours, *given))
+
+
+def test_a_template_knows_what_its_text_can_depend_on(template):
+    uses = load_template(template(shared="{{ mode }}{{ target.text }}", question="{{ labels }}"), "per_criterion").uses
+    assert uses == {"system": {"rubric", "mode"}, "shared": {"mode", "target"}, "question": {"labels"}}
+    uses = load_template(template(question="{{ criterion.id }}{{ self.shared() }}"), "per_criterion").uses
+    assert uses["question"] > {"target", "context", "background", "criterion"}

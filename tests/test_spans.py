@@ -199,3 +199,11 @@ def test_two_hundred_turns_and_every_script_pass_through():
     conversation = talk(*turns)
     assert [message.content for message in context_of(conversation)] == turns[:-1]
     assert all(turn in transcript_of(conversation) for turn in turns)
+
+
+@given(st.one_of(st.text(), st.text(" \n\t\u2003\x1c", max_size=4), st.text("<think/>ab \n", max_size=30)))
+def test_a_reply_is_read_the_same_at_a_glance(text):
+    target = target_of(talk("Hi.", text), "reply")
+    reply = split_reply(text).reply
+    assert target.text == (reply if reply.strip() else "")
+    assert (target.missing is None) is bool(reply.strip())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kardia.cli import judge, rubric, score
+from kardia.cli import judge, ledger, rubric, score
 from kardia.version import __version__
 
 __all__ = ["app"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("score")(score.score)
 app.add_typer(rubric.app, name="rubric")
 app.add_typer(judge.app, name="judge")
+app.add_typer(ledger.app, name="ledger")
 
 
 def _version(wanted: bool) -> None:

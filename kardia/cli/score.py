@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from kardia.engine.halt import Halt
     from kardia.summary import Row, Summary
 
 __all__ = ["score"]
@@ -18,6 +21,13 @@ class Format(str, Enum):
 
     jsonl = "jsonl"
     parquet = "parquet"
+
+
+class Guard(str, Enum):
+    """What is done with a reply that addresses the judge."""
+
+    flag = "flag"
+    unscore = "unscore"
 
 
 def score(
@@ -39,6 +49,20 @@ def score(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
     ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option("--ledger", help="Where judgments are kept, or off. Default: $KARDIA_LEDGER, else a file of yours."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what the ledger holds.")] = False,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=1, help="Stop, with exit code 3, before more are sent.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", min=0.0, help="Likewise, by the profile's prices.")
+    ] = None,
+    guard: Annotated[
+        Guard | None, typer.Option("--guard", help="Replies that address the judge: flag them, or leave them unscored.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, of whom, and stop.")] = False,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Leave out texts, metadata, and the judge's words about them.")
@@ -48,13 +72,23 @@ def score(
     """Score conversations against one or more rubrics.
 
     One scorecard a conversation and rubric, in the order of the input. Exit code 0: all scored; 1: something is
-    unscored; 2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached (what was
-    scored is kept).
+    unscored; 2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached, or the
+    budget is used up; 130: interrupted. What was paid for is kept in the ledger, and the same command goes on from
+    there.
 
     Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl
     """
     from kardia.run import Run
+    from kardia.scoring import Settings
 
+    settings = Settings(
+        text=not no_text,
+        ledger=ledger,
+        fresh=fresh,
+        max_requests=max_requests,
+        max_cost=max_cost,
+        guard=None if guard is None else guard.value,
+    )
     run = Run.prepare(
         file,
         rubric,
@@ -63,7 +97,7 @@ def score(
         mapping=map_,
         limit=limit,
         skip_bad=skip_bad,
-        text=not no_text,
+        settings=settings,
         dry=dry_run,
     )
     if dry_run:
@@ -79,8 +113,10 @@ def _announce(run: Any) -> None:
     from kardia.cli.terminal import note
 
     estimate = run.estimate()
+    most = "at most " if estimate.at_most else ""
+    stored = f" ({estimate.stored:,} more are in the ledger)" if estimate.stored else ""
     note(
-        f"{estimate.conversations:,} conversations, {estimate.requests:,} requests, "
+        f"{estimate.conversations:,} conversations, {most}{estimate.requests:,} requests{stored}, "
         f"about {estimate.input_tokens:,} tokens in and at most {estimate.output_tokens:,} out"
         + (f", at most {estimate.cost:,.4f} by the profile's prices" if estimate.cost is not None else "")
     )
@@ -89,8 +125,6 @@ def _announce(run: Any) -> None:
 
 
 def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
-    import signal
-
     from kardia.cli.terminal import note
     from kardia.output import open_output
     from kardia.summary import Summary
@@ -100,7 +134,7 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     done = False
     try:
         run.write_rejected(output)
-        with _progress(run.total) as advance:
+        with _stoppable(run.halt), _progress(run.total) as advance:
             for card in run.cards():
                 sink.write(card)
                 summary.add(card)
@@ -110,18 +144,53 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     finally:
         run.source.close()
         if not done:
-            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cost what is there
-            kept = sink.abandon()
-            signal.signal(signal.SIGINT, previous)
+            with _undisturbed():  # a further Ctrl-C must not cost what is there
+                kept = sink.abandon()
             if kept is not None:
                 note(f"{summary.total:,} finished scorecards are kept in {kept}")
     return summary
 
 
+@contextmanager
+def _stoppable(halt: Halt) -> Iterator[None]:
+    """The first Ctrl-C, or a first SIGTERM, lets what is under way finish; the second stops at once."""
+    import signal
+
+    from kardia.cli.terminal import note
+
+    def on_signal(number: int, frame: object) -> None:
+        if halt.requested:
+            raise KeyboardInterrupt
+        halt.request()
+        note("stopping: what is under way is finished first; once more stops at once")
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # what the parent ignores stays ignored: `nohup` means it
+    numbers = [getattr(signal, name) for name in names]
+    before = {number: signal.getsignal(number) for number in numbers}
+    caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in caught:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, before[number])
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _progress(total: int | None) -> Any:
     """A bar on stderr with rate, unscored, tokens and cost; nothing where stderr is no terminal."""
-    from contextlib import contextmanager
-
     @contextmanager
     def silent() -> Any:
         yield lambda summary: None
@@ -186,8 +255,30 @@ def _print_summary(summary: Summary, run: Any) -> None:
         console.print(made)
     if summary.first_error:
         note(f"the first unscored one: {' '.join(summary.first_error.split())[:400]}")
-    if summary.input_tokens or summary.output_tokens:
-        cost = "" if summary.cost is None else f", cost {summary.cost:.4f}"
-        note(f"{summary.requests:,} requests, {summary.input_tokens:,} tokens in, {summary.output_tokens:,} out{cost}")
+    _print_spent(run)
     if run.bad:
         note(f"{run.bad:,} bad rows were left out" + (f"; they are listed in {run.rejected}" if run.rejected else ""))
+
+
+def _print_spent(run: Any) -> None:
+    """What the run asked, what it did not have to ask, and what it cost."""
+    from kardia.cli.terminal import note
+
+    spent = run.settings.office.spent
+    if not (spent.requests or spent.stored):
+        return
+    parts = [f"{spent.requests:,} requests"]
+    if spent.stored:
+        parts.append(f"{spent.stored:,} answers from the ledger")
+    if spent.shared:
+        parts.append(f"{spent.shared:,} shared")
+    if spent.failed:
+        parts.append(f"{spent.failed:,} failed tries")
+    if spent.input_tokens or spent.output_tokens:
+        parts.append(f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out")
+    if spent.cost is not None:
+        parts.append(f"cost {spent.cost:.4f}")
+    note(", ".join(parts))
+    for tally in run.settings.office.cascades.values():
+        if sentence := tally.sentence():
+            note(sentence)

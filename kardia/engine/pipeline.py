@@ -1,115 +1,272 @@
 """Plans → judgments: bounded, on one event loop, in the order of the input.
 
-The seam between what is pure and what waits: `judged` is handed plans, lazily, and yields each with a judgment for
-every criterion. At most `window` requests are under way or waiting for a slower one before them.
+The seam between what is pure and what waits: `judged` is handed plans, lazily, and yields them with a judgment for
+every criterion. A slow request holds up those behind it only once the window is full of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from kardia.answer import combine_samples
-from kardia.engine.ask import Asked, Health, ask
-from kardia.judge.protocol import Judge, Request, Usage
+from kardia.combine import How, combine_samples
+from kardia.engine.asked import Asked
+from kardia.engine.desk import Stopped
+from kardia.engine.halt import Halt
+from kardia.errors import BudgetExhausted, Interrupted
+from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
 from kardia.plan import Judged, Plan
 
-__all__ = ["judged"]
+__all__ = ["Asks", "judged", "window_of"]
+
+MIN_WINDOW = 1024
+"""Requests between the first one that is not handed out yet and the last one that was planned."""
+PULLED = 256
+"""Requests that are looked up in the ledger at a time."""
 
 
-@dataclass
+class Asks(Protocol):
+    """Whoever answers requests: a desk, or several behind one."""
+
+    batch_size: int
+
+    def known(self, requests: Sequence[Request]) -> list[Asked | None]: ...
+
+    async def ask(self, request: Request) -> Asked: ...
+
+    async def ask_batch(self, requests: Sequence[Request]) -> list[Asked]: ...
+
+    def stop(self, *, hard: bool = False) -> None: ...
+
+    async def settle(self) -> None: ...
+
+
+@dataclass(eq=False)
 class _Open:
     """A plan whose answers are still coming."""
 
     plan: Plan
     left: int
-    samples: dict[str, list[Judgment]] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
+    answers: list[Asked | None]
 
-    def add(self, asked: Asked) -> None:
+    def fill(self, place: int, asked: Asked) -> None:
         self.left -= 1
-        self.usage += asked.usage
-        for judgment in asked.judgments:
-            self.samples.setdefault(judgment.criterion, []).append(judgment)
+        self.answers[place] = asked
 
-    def close(self) -> Judged:
+    def close(self, how: How) -> Judged:
+        samples: dict[str, list[Judgment]] = {}
+        usages: dict[str, Usage] = {}
+        total = Usage()
+        for asked in self.answers:
+            assert asked is not None
+            total += asked.usage
+            shares = asked.usage.shared_out(len(asked.judgments))
+            for judgment, share in zip(asked.judgments, shares, strict=True):
+                known = samples.get(judgment.criterion)
+                if known is None:
+                    samples[judgment.criterion] = [judgment]
+                    usages[judgment.criterion] = share
+                else:
+                    known.append(judgment)
+                    usages[judgment.criterion] += share
         judgments: dict[str, Judgment] = {}
+        settled = self.plan.settled
         for criterion in self.plan.rubric.criteria:
-            settled = self.plan.settled.get(criterion.id)
-            judgments[criterion.id] = settled or combine_samples(criterion, self.samples[criterion.id])
-        return Judged(self.plan, judgments, self.usage)
+            found = settled.get(criterion.id)
+            judgments[criterion.id] = found or combine_samples(criterion, samples[criterion.id], how)
+        return Judged(self.plan, judgments, total, usages)
 
 
-async def judged(plans: Iterable[Plan], judge: Judge) -> AsyncGenerator[Judged, None]:
-    """Asks the judge for every plan's requests and yields the plans in order, each as soon as all before it are done.
+def window_of(concurrency: int) -> int:
+    """How many requests may be open at a time, answered ones that wait for a slower one before them included."""
+    return max(MIN_WINDOW, 16 * concurrency)
+
+
+async def judged(
+    plans: Iterable[Plan], desk: Asks, *, window: int = MIN_WINDOW, how: How = "mean", halt: Halt | None = None
+) -> AsyncGenerator[list[Judged], None]:
+    """Has every plan's requests answered and yields the plans in order, as many at a time as are ready.
+
+    Args:
+        plans: read lazily.
+        desk: who answers.
+        window: see `window_of`.
+        how: how several samples become one judgment.
+        halt: a wish to stop: what is under way is finished and handed out.
 
     Raises:
-        JudgeUnreachable: where asking on would be in vain; what was yielded before stands.
+        JudgeUnreachable: where asking on would be in vain.
+        BudgetExhausted: where the run's budget is used up.
+        Interrupted: after `halt`.
         Exception: whatever `plans` raises, once everything that came before it was judged and yielded.
+
+    Before it raises, it yields every plan that is complete, also those behind one that is not.
     """
-    opened: deque[_Open] = deque()
-
-    def requests() -> Iterator[Request | None]:
-        for plan in plans:
-            opened.append(_Open(plan, len(plan.requests) or 1))
-            if plan.requests:
-                yield from plan.requests
-            else:
-                yield None  # nothing to ask, but it keeps its place
-
-    async with aclosing(_answers(requests(), judge)) as answers:
-        async for asked in answers:
-            head = opened[0]
-            if asked is None:
-                head.left = 0
-            else:
-                head.add(asked)
-            if head.left == 0:
-                yield opened.popleft().close()
-
-
-async def _answers(requests: Iterator[Request | None], judge: Judge) -> AsyncGenerator[Asked | None, None]:
-    in_flight = judge.profile.limits.concurrency if judge.batch_size == 1 else 1
-    window = 2 * in_flight
-    slots = asyncio.Semaphore(in_flight)
-    health = Health()
-    pending: deque[asyncio.Task[list[Asked | None]]] = deque()
-    ended: Exception | bool = False
-
-    def next_batch() -> list[Request | None]:
-        nonlocal ended
-        batch: list[Request | None] = []
-        try:
-            while not ended and len(batch) < judge.batch_size:
-                batch.append(next(requests))
-        except StopIteration:
-            ended = True
-        except Exception as problem:  # what came before it was asked and paid for: it is handed out first
-            ended = problem
-        return batch
-
-    async def work(batch: list[Request | None]) -> list[Asked | None]:
-        wanted = [request for request in batch if request is not None]
-        async with slots:
-            answers = iter(await ask(wanted, judge, health) if wanted else [])
-        return [None if request is None else next(answers) for request in batch]
-
+    work = _Work(plans, desk, window, how)
+    if halt is not None:
+        halt.listen(work.interrupt)
     try:
         while True:
-            while len(pending) < window and (batch := next_batch()):
-                pending.append(asyncio.create_task(work(batch)))
-            if not pending:
-                if isinstance(ended, Exception):
-                    raise ended
-                return
-            for asked in await pending[0]:
-                yield asked
-            pending.popleft()
+            work.pull()
+            if ready := work.ready():
+                yield ready
+                continue
+            if work.problem is not None or work.done:
+                break
+            await work.changed()
+        if work.problem is not None:
+            await work.drain()
+            if complete := work.complete():
+                yield complete
+            raise work.problem
+        if work.input_problem is not None:
+            raise work.input_problem
     finally:
-        for task in pending:
+        await work.abandon()
+
+
+@dataclass(eq=False)
+class _Work:
+    """The state of one run."""
+
+    plans: Iterable[Plan]
+    desk: Asks
+    window: int
+    how: How
+    opened: deque[_Open] = field(default_factory=deque)
+    open_requests: int = 0
+    problem: BaseException | None = None
+    input_problem: Exception | None = None
+    ended: bool = False
+    _queue: deque[tuple[_Open, int]] = field(default_factory=deque)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._plans = iter(self.plans)
+
+    @property
+    def done(self) -> bool:
+        return self.ended and not self.opened
+
+    def pull(self) -> None:
+        """Takes plans until the window is full; what the ledger does not know is asked."""
+        while not self.ended and self.problem is None and self.open_requests < self.window:
+            taken: list[tuple[_Open, int]] = []
+            requests: list[Request] = []
+            while len(requests) < PULLED and self.open_requests < self.window:
+                try:
+                    plan = next(self._plans)
+                except StopIteration:
+                    self.ended = True
+                    break
+                except Exception as problem:  # what came before it was asked and paid for: it is handed out first
+                    self.ended, self.input_problem = True, problem
+                    break
+                count = len(plan.requests)
+                entry = _Open(plan, count, [None] * count)
+                self.opened.append(entry)
+                self.open_requests += count or 1
+                taken.extend((entry, place) for place in range(count))
+                requests.extend(plan.requests)
+            try:
+                known = self.desk.known(requests) if requests else []
+            except Exception as problem:
+                self.fail(problem)
+                return
+            for (entry, place), request, asked in zip(taken, requests, known, strict=True):
+                if asked is not None:
+                    entry.fill(place, asked)
+                elif self.desk.batch_size > 1:
+                    self._queue.append((entry, place))
+                else:
+                    self._start(self._ask(entry, place, request))
+            if self.opened and not self.opened[0].left:
+                break  # something can be handed out already
+        if self._queue and not self._tasks and self.problem is None:
+            self._start(self._ask_batches())
+
+    def ready(self) -> list[Judged]:
+        """What can be handed out: everything before the first plan that is not complete."""
+        found: list[Judged] = []
+        opened = self.opened
+        while opened and not opened[0].left:
+            entry = opened.popleft()
+            self.open_requests -= len(entry.answers) or 1
+            found.append(entry.close(self.how))
+        return found
+
+    def complete(self) -> list[Judged]:
+        """Everything that is complete, whatever stands before it."""
+        found = [entry.close(self.how) for entry in self.opened if not entry.left]
+        self.opened.clear()
+        return found
+
+    async def changed(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+
+    def interrupt(self) -> None:
+        self.fail(Interrupted("interrupted: what was under way was finished"))
+
+    def fail(self, problem: BaseException) -> None:
+        """Ends the run: in good order after a wish to stop or a spent budget, at once where asking on is in vain."""
+        if self.problem is None:
+            self.problem = problem
+            # now, not when somebody asks for more
+            self.desk.stop(hard=not isinstance(problem, (Interrupted, BudgetExhausted)))
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Waits for what is under way."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        await self.desk.settle()
+
+    async def abandon(self) -> None:
+        """Gives up whatever is still under way."""
+        if not self._tasks:
+            return
+        self.desk.stop(hard=True)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _filled(self, entry: _Open) -> None:
+        if not entry.left and self.opened and entry is self.opened[0]:
+            self._wake.set()
+
+    async def _ask(self, entry: _Open, place: int, request: Request) -> None:
+        try:
+            asked = await self.desk.ask(request)
+        except Stopped:
+            return
+        except Exception as problem:
+            self.fail(problem)
+            return
+        entry.fill(place, asked)
+        self._filled(entry)
+
+    async def _ask_batches(self) -> None:
+        """Batch after batch: a judge that takes several requests at a time computes, and computes one thing."""
+        size = self.desk.batch_size
+        try:
+            while self._queue and self.problem is None:
+                batch = [self._queue.popleft() for _ in range(min(size, len(self._queue)))]
+                requests = [entry.plan.requests[place] for entry, place in batch]
+                for (entry, place), asked in zip(batch, await self.desk.ask_batch(requests), strict=True):
+                    entry.fill(place, asked)
+                self._wake.set()
+        except Stopped:
+            return
+        except Exception as problem:
+            self.fail(problem)

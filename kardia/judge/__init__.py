@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kardia.errors import ProfileError
-from kardia.judge.profile import JudgeProfile, load_profile, profile_names
+from kardia.judge.profile import ENSEMBLES, JudgeProfile, load_profile, profile_names
 from kardia.judge.protocol import Judge
 
 __all__ = [
@@ -56,7 +56,11 @@ def load_judge(reference: str | Path | JudgeProfile | Judge | None = None, overr
 
 
 def build_judge(profile: JudgeProfile) -> Judge:
-    """The backend that a profile names; imported here and not before."""
+    """The backend that a profile names; imported here and not before. An ensemble with all of its members."""
+    if profile.backend in ENSEMBLES:
+        from kardia.judge.ensemble import EnsembleJudge
+
+        return EnsembleJudge(profile, [build_judge(member) for member in profile.members])
     if profile.backend == "http":
         from kardia.judge.backends.http import HttpJudge
 

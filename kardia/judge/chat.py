@@ -8,16 +8,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from kardia.errors import AnswerError, JudgeUnreachable, ProfileError, TransientError
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Request, Said, TokenChoice, Usage
 from kardia.judgment import RAW_MARK
+from kardia.rubric.rubric import canonical_json
 
 __all__ = [
+    "Bodies",
     "api_key",
     "chat_body",
+    "endpoint_identity",
     "failure",
     "read_response",
     "retry_after_of",
@@ -25,6 +31,11 @@ __all__ = [
 ]
 
 TOP_LOGPROBS = 20
+MAX_FRAMES = 1024
+_SAMPLED = ("temperature", "top_p", "max_tokens", "seed")
+"""What of a profile's `sampling` an endpoint is told."""
+_HOLE = b"\0"
+"""Where the messages go: a byte that no JSON text holds."""
 
 
 def api_key(profile: JudgeProfile) -> str | None:
@@ -55,19 +66,14 @@ def chat_body(profile: JudgeProfile, request: Request, *, structured: bool = Tru
         request: with rendered messages.
         structured: whether to ask for structured output by the request's schema.
     """
-    sampling = profile.sampling
     body: dict[str, Any] = {
         "model": profile.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
     }
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.max_tokens is not None:
-        body["max_tokens"] = sampling.max_tokens
-    if sampling.seed is not None:
-        body["seed"] = sampling.seed + request.sample
+    for name in _SAMPLED:
+        body[name] = getattr(profile.sampling, name)
+    if profile.sampling.seed is not None:
+        body["seed"] = profile.sampling.seed + request.sample
     if request.mode == "logprob":
         body["logprobs"] = True
         body["top_logprobs"] = TOP_LOGPROBS
@@ -76,6 +82,89 @@ def chat_body(profile: JudgeProfile, request: Request, *, structured: bool = Tru
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     body.update(profile.extra_body)
     return {key: value for key, value in body.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What stands around the messages. It holds the schema, so that the schema's `id` stays its own."""
+
+    schema: Mapping[str, Any] | None
+    head: bytes
+    tail: bytes | None
+
+
+class Bodies:
+    """Renders the bodies of a profile's requests: what `chat_body` gives, as JSON, without building it twice.
+
+    All but the messages is the same for every request of one schema and sample, and is rendered once.
+    """
+
+    def __init__(self, profile: JudgeProfile) -> None:
+        self._profile = profile
+        self._frames: dict[tuple[int, int, bool, bool], _Frame] = {}
+
+    def render(self, request: Request, *, structured: bool = True) -> bytes:
+        """The body of one chat completion, in UTF-8.
+
+        Raises:
+            ValueError: where a message cannot be written as UTF-8 (half a surrogate pair).
+        """
+        key = id(request.schema), request.sample, request.mode == "logprob", structured
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frame(request, structured)
+            if len(self._frames) >= MAX_FRAMES:  # rows that bring criteria of their own have a schema each
+                self._frames.clear()
+            self._frames[key] = frame
+        if frame.tail is None:
+            return frame.head
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        try:
+            return b"".join((frame.head, orjson.dumps(messages), frame.tail))
+        except orjson.JSONEncodeError:
+            raise ValueError("a message holds half of a surrogate pair, which UTF-8 cannot write") from None
+
+    def _frame(self, request: Request, structured: bool) -> _Frame:
+        body = chat_body(self._profile, request, structured=structured)
+        if "messages" not in self._profile.extra_body:
+            body["messages"] = orjson.Fragment(_HOLE)
+        head, hole, tail = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS).partition(_HOLE)
+        return _Frame(request.schema, head, tail if hole else None)
+
+
+def endpoint_identity(profile: JudgeProfile, url: str | None) -> str:
+    """Everything beside a request that determines an endpoint's answers: who is asked, and how it samples.
+
+    Neither key nor headers, limits or price; not the mode and the template, which the request shows; not how many
+    samples are drawn, since each sample is a request of its own.
+
+    Args:
+        profile: of the endpoint.
+        url: where it is, where the profile leaves that open.
+    """
+    known = {
+        "backend": profile.backend,
+        "base_url": _normal(url) if url is not None else None,
+        "model": profile.model,
+        "sampling": profile.sampling.model_dump(mode="json", include=set(_SAMPLED), exclude_none=True),
+        "extra_body": orjson.loads(orjson.dumps(profile.extra_body, option=orjson.OPT_NON_STR_KEYS)),
+    }
+    return canonical_json(known)
+
+
+def _normal(url: str) -> str:
+    """A base URL as it is written most plainly: the same for all spellings of one place."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    host = parts.hostname or ""  # lower case, without brackets
+    port = parts.port
+    shown = f"[{host}]" if ":" in host else host
+    if port is not None and port != {"http": 80, "https": 443}.get(scheme):
+        shown += f":{port}"
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    return f"{scheme}://{shown}{path}" + (f"?{parts.query}" if parts.query else "")
 
 
 def read_response(data: Any, profile: JudgeProfile) -> Said:
@@ -94,7 +183,7 @@ def read_response(data: Any, profile: JudgeProfile) -> Said:
         content = "".join(_part(part) for part in content)
     if content is not None and not isinstance(content, str):
         raise TransientError("the endpoint's answer is not a chat completion")
-    if content is not None:
+    if content is not None and not content.isascii():
         content = content.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair could never be sent back
     refusal = message.get("refusal")
     finish = choice.get("finish_reason")

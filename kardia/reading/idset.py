@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from hashlib import blake2b
 
 __all__ = ["IdSet", "id_hash"]
 
+_MASK = 2**64 - 1
+
 
 def id_hash(text: str) -> int:
-    """64 bits of a text's blake2b digest; never 0."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") or 1
+    """64 bits of Python's own hash, which holds for this process only; never 0."""
+    return hash(text) & _MASK or 1
 
 
 class IdSet:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
+from kardia.fastjson import UNSURE, read_json
+
 __all__ = ["MAX_ROW", "Element", "JsonFault", "array_elements", "is_utf8", "parse_json"]
 
 MAX_ROW = 64 * 1024 * 1024
@@ -51,6 +53,9 @@ def parse_json(text: str) -> Any:
     Raises:
         JsonFault: with the reason, and the line of it.
     """
+    value = read_json(text)
+    if value is not UNSURE:
+        return value
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as problem:
@@ -65,7 +70,7 @@ def parse_json(text: str) -> Any:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether text that was decoded with `surrogateescape` was UTF-8 throughout."""
+    """Whether text can be written as UTF-8; of text decoded with `surrogateescape`: whether it was UTF-8 throughout."""
     if text.isascii():
         return True
     try:

@@ -13,20 +13,12 @@ from typing import Any
 
 from kardia.conversation import ROLES, Conversation, Message
 from kardia.errors import ConversationError
+from kardia.reading.fields import FIELDS, FORM_FIELDS, FORMS, METADATA_FIELDS
 from kardia.reading.jsontext import JsonFault, parse_json
+from kardia.reading.ordinary import MAX_DEPTH, ordinary_conversation
 
 __all__ = ["FORMS", "METADATA_FIELDS", "conversation_from_row", "parse_map", "row_id"]
 
-FORMS: dict[str, tuple[str, ...]] = {
-    "messages": ("messages",),
-    "sharegpt": ("conversations",),
-    "trl": ("prompt", "completion"),
-    "flat": ("context", "response"),
-}
-METADATA_FIELDS = ("profile", "situation", "emotion", "reference", "group", "rubric")
-
-_FORM_FIELDS = tuple(name for names in FORMS.values() for name in names)
-_FIELDS = frozenset(("id", "metadata", *_FORM_FIELDS))
 _ROLES = frozenset(ROLES)
 _SHAREGPT_ROLES = {
     **{role: role for role in ROLES},
@@ -35,8 +27,6 @@ _SHAREGPT_ROLES = {
     **dict.fromkeys(("observation", "function_response"), "tool"),
 }
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text"))
-_TURN_FIELDS = frozenset(("prompt", "completion", "context", "response"))
-_MAX_DEPTH = 100
 _EXPECTED = "`messages`, `conversations`, `prompt` with `completion`, or `context` with `response`"
 
 
@@ -69,9 +59,9 @@ def _canonical(name: str) -> str:
         return "response"
     if name in METADATA_FIELDS:
         return f"metadata.{name}"
-    if name in _FIELDS or (name.startswith("metadata.") and len(name) > len("metadata.")):
+    if name in FIELDS or (name.startswith("metadata.") and len(name) > len("metadata.")):
         return name
-    known = ("reply", *sorted(_FIELDS), *METADATA_FIELDS)
+    known = ("reply", *sorted(FIELDS), *METADATA_FIELDS)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}, metadata.<name>"
     raise ConversationError(f"is not a field of a conversation; {hint}", file="--map", key=name)
@@ -96,7 +86,8 @@ def conversation_from_row(
     Raises:
         ConversationError: with the key; the caller knows the file and the line.
     """
-    return _Row(row, mapping or {}, cells).conversation(default_id)
+    known = None if mapping or cells else ordinary_conversation(row, default_id)
+    return _Row(row, mapping or {}, cells).conversation(default_id) if known is None else known
 
 
 def row_id(row: Mapping[str, Any], mapping: Mapping[str, str] | None = None) -> str | None:
@@ -123,7 +114,7 @@ class _Row:
             if column in taken:
                 continue
             field = "response" if column == "reply" else column
-            if field in _FIELDS and field not in self.mapped:
+            if field in FIELDS and field not in self.mapped:
                 self._put(field, column, value)
             else:
                 self._put(f"metadata.{column}", column, value)
@@ -146,7 +137,7 @@ class _Row:
         messages = self._messages(form)
         if not any(message.role == "assistant" for message in messages):
             raise ConversationError("has no assistant reply", key=self.columns[FORMS[form][-1]])
-        for field in _FORM_FIELDS:
+        for field in FORM_FIELDS:
             if field in self.fields and field not in FORMS[form]:
                 self.rest[self.columns[field]] = (self.columns[field], self.fields[field])
         return Conversation(default_id if own_id is None else own_id, messages, self._metadata())
@@ -172,7 +163,7 @@ class _Row:
         complete = [form for form, fields in FORMS.items() if fields[-1] in self.fields]
         if "trl" in complete and "prompt" not in self.fields:
             complete.remove("trl")
-        if any(field in self.mapped for field in _FORM_FIELDS):
+        if any(field in self.mapped for field in FORM_FIELDS):
             complete = [form for form in complete if any(field in self.mapped for field in FORMS[form])]
         if len(complete) > 1:
             both = " and ".join(self._naming(form) for form in complete)
@@ -346,7 +337,7 @@ def _plain(value: Any, key: str, depth: int) -> None:
         if not math.isfinite(value):
             raise ConversationError(f"is {value}, which JSON cannot write", key=key)
     elif isinstance(value, (Mapping, list, tuple)):
-        if depth >= _MAX_DEPTH:
+        if depth >= MAX_DEPTH:
             raise ConversationError("is nested too deeply", key=key.partition(".")[0])
         if isinstance(value, Mapping):
             for name, inner in value.items():

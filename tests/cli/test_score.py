@@ -148,7 +148,7 @@ def test_rubrics_judges_and_templates_of_ones_own(tmp_path, rows):
 
 def test_standard_error_speaks_while_standard_output_holds_results_alone(tmp_path, rows):
     done = score(tmp_path, rows, "--skip-bad")
-    assert all(line.startswith('{"id": ') for line in done.stdout.splitlines())
+    assert all(line.startswith('{"id":') for line in done.stdout.splitlines())
     assert done.stderr
 
 

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 import kardia
 from kardia.engine import loop
-from kardia.engine.pipeline import judged
-from kardia.errors import JudgeUnreachable
+from kardia.engine.budget import Budget
+from kardia.engine.desk import Desk
+from kardia.engine.halt import Halt
+from kardia.engine.pipeline import judged, window_of
+from kardia.errors import BudgetExhausted, Interrupted, JudgeUnreachable
 from kardia.judge.profile import JudgeProfile, Limits, Sampling
 from kardia.judge.protocol import Known, Opinion, Usage
 from kardia.plan import Planner
@@ -40,7 +43,14 @@ def plans(judge, count, rubric=RUBRIC):
 
 
 async def collected(judge, count, rubric=RUBRIC):
-    return [done async for done in judged(plans(judge, count, rubric), judge)]
+    return [done async for done in flat(judged(plans(judge, count, rubric), Desk(judge)))]
+
+
+async def flat(chunks):
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            for done in chunk:
+                yield done
 
 
 @settings(max_examples=25, deadline=None)
@@ -60,7 +70,8 @@ def test_the_order_is_that_of_the_input_whatever_is_slow(seed, concurrency, coun
         assert list(done.judgments) == [criterion.id for criterion in RUBRIC.criteria]
         assert {judgment.level for judgment in done.judgments.values()} == {1 + number % 5}
         assert {judgment.reason for judgment in done.judgments.values()} == {str(number)}
-        assert done.usage == Usage(requests=len(RUBRIC.criteria))
+        assert done.usage == Usage(requests=len(RUBRIC.criteria), attempts=len(RUBRIC.criteria))
+        assert set(done.usages) == set(done.judgments)
 
 
 async def test_the_window_is_bounded():
@@ -83,9 +94,9 @@ async def test_the_window_is_bounded():
             yield plan
 
     seen = 0
-    async for _ in judged(watched(), judge):
-        seen += 1
-        # 4 under way and 4 waiting, of 5 requests each, and the one that is begun
+    async for chunk in judged(watched(), Desk(judge), window=8):
+        seen += len(chunk)
+        # 8 requests, of 5 each, and the one that is begun
         assert len(taken) - seen <= 8 / 5 + 1
     assert (seen, peak) == (100, 4)
 
@@ -106,13 +117,14 @@ async def test_a_slow_first_does_not_let_the_rest_run_away():
             taken.append(plan)
             yield plan
 
-    stream = judged(watched(), judge)
+    stream = judged(watched(), Desk(judge), window=100)
     head = asyncio.ensure_future(stream.__anext__())
     await asyncio.sleep(0.05)
     assert not head.done()
-    assert len(taken) <= 5
+    assert len(taken) == 20
+    assert len(judge.asked) == 100  # those behind it are not held up
     gate.set()
-    assert (await head).plan.conversation.id == "0"
+    assert [done.plan.conversation.id for done in await head] == [str(number) for number in range(20)]
     await stream.aclose()
 
 
@@ -122,7 +134,7 @@ async def test_a_plan_with_nothing_to_ask_keeps_its_place():
     full = [planner.plan(conversation(number)) for number in range(3)]
     settled = {criterion.id: kardia.Judgment(criterion.id, "not_applicable") for criterion in RUBRIC.criteria}
     empty = dataclasses.replace(full[1], requests=(), settled=settled)
-    found = [done async for done in judged([full[0], empty, full[2]], judge)]
+    found = [done async for done in flat(judged([full[0], empty, full[2]], Desk(judge)))]
     assert [done.plan.conversation.id for done in found] == ["0", "1", "2"]
     assert {judgment.status for judgment in found[1].judgments.values()} == {"not_applicable"}
     assert found[1].usage == Usage()
@@ -138,7 +150,7 @@ async def test_samples_become_one_judgment():
 
 
 async def into(found, stream):
-    async for done in stream:
+    async for done in flat(stream):
         found.append(done.plan.conversation.id)
 
 
@@ -182,20 +194,70 @@ async def test_a_fault_of_the_source_comes_after_what_preceded_it(judge):
 
     found = []
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        await into(found, judged(faulty(), judge))
+        await into(found, judged(faulty(), Desk(judge)))
     assert found == ["0", "1", "2", "3"]
 
 
-async def test_what_came_before_an_unreachable_judge_stands():
-    async def dies(request):
-        return JudgeUnreachable("gone") if request.conversation.id == "2" else GOOD
+async def test_whatever_is_complete_is_handed_out_before_an_unreachable_judge_ends_the_run():
+    waiting = asyncio.Event()
 
-    judge = kardia.FakeJudge(dies, profile=profile(4))
+    async def dies(request):
+        number = int(request.conversation.id)
+        if number == 1:
+            await asyncio.sleep(3600)  # blocks the order for ever
+        if number == 5:
+            await waiting.wait()
+            return JudgeUnreachable("gone")
+        if number == 4:
+            waiting.set()
+        return GOOD
+
+    judge = kardia.FakeJudge(dies, profile=profile(40))
     found = []
-    with pytest.raises(JudgeUnreachable):
-        await into(found, judged(plans(judge, 50), judge))
-    assert found == ["0", "1"]
-    assert len(judge.asked) < 50
+    with pytest.raises(JudgeUnreachable, match="gone"):
+        await into(found, judged(plans(judge, 50), Desk(judge)))
+    assert found[:4] == ["0", "2", "3", "4"]
+    assert len(found) < 50
+
+
+async def test_a_wish_to_stop_finishes_what_is_under_way():
+    halt = Halt()
+
+    async def late(request):
+        if request.conversation.id == "3":
+            halt.request()
+        await asyncio.sleep(0.001)
+        return GOOD
+
+    judge = kardia.FakeJudge(late, profile=profile(5))
+    found = []
+    with pytest.raises(Interrupted):
+        await into(found, judged(plans(judge, 50), Desk(judge), halt=halt))
+    assert found == ["0", "1", "2", "3"]
+    assert len(judge.asked) <= 25
+
+
+async def test_a_wish_that_came_before_the_run_asks_nothing():
+    halt = Halt()
+    halt.request()
+    judge = kardia.FakeJudge(GOOD, profile=profile())
+    with pytest.raises(Interrupted):
+        await into([], judged(plans(judge, 5), Desk(judge), halt=halt))
+    assert judge.asked == []
+
+
+async def test_a_budget_ends_a_run_with_what_it_bought():
+    judge = kardia.FakeJudge(GOOD, profile=profile(3))
+    found = []
+    with pytest.raises(BudgetExhausted):
+        await into(found, judged(plans(judge, 50), Desk(judge, budget=Budget(max_requests=23))))
+    assert len(judge.asked) == 23
+    assert found == ["0", "1", "2", "3"]
+
+
+def test_the_window_grows_with_the_concurrency():
+    assert window_of(1) == 1024
+    assert window_of(256) == 4096
 
 
 async def test_closing_early_cancels_at_once():
@@ -211,8 +273,8 @@ async def test_closing_early_cancels_at_once():
             raise
 
     judge = kardia.FakeJudge(forever, profile=profile(12))
-    async with aclosing(judged(plans(judge, 50), judge)) as stream:
-        assert (await stream.__anext__()).plan.conversation.id == "0"
+    async with aclosing(judged(plans(judge, 50), Desk(judge))) as stream:
+        assert [done.plan.conversation.id for done in await stream.__anext__()] == ["0"]
         await asyncio.sleep(0)
     assert len(cancelled) == 12
     assert len(asyncio.all_tasks()) == 1

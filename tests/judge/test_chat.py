@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import math
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from making import asking, make, ordinal
 
 from kardia.errors import AnswerError, JudgeUnreachable, ProfileError, TransientError
-from kardia.judge.chat import api_key, chat_body, failure, read_response, retry_after_of, without_secrets
+from kardia.judge import chat
+from kardia.judge.chat import (
+    Bodies,
+    api_key,
+    chat_body,
+    endpoint_identity,
+    failure,
+    read_response,
+    retry_after_of,
+    without_secrets,
+)
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import ChatMessage, Said, TokenChoice, Usage
 
@@ -107,6 +120,146 @@ def test_extra_body_wins_and_can_take_away():
     )
     assert (body["top_k"], body["temperature"]) == (1, 0.3)
     assert not {"seed", "response_format"} & set(body)
+
+
+# --- the body, rendered ----------------------------------------------------------------------------------------------
+
+PROFILES = [
+    {},
+    {"mode": "logprob"},
+    {"sampling": {"temperature": None, "seed": None, "max_tokens": None, "top_p": 0.5}},
+    {
+        "extra_body": {
+            "top_k": 1,
+            "temperature": 0.3,
+            "seed": None,
+            "response_format": None,
+            "nested": {"1": [None, "ä"]},
+        }
+    },
+    {"extra_body": {"messages": [{"role": "user", "content": "always the same"}]}},
+    {"extra_body": {"messages": None}},
+    {"model": "a\x00model"},
+]
+
+
+@given(
+    st.sampled_from(PROFILES),
+    st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text()), max_size=3),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_a_rendered_body_is_the_body(data, messages, sample, structured):
+    known = profile(**data)
+    asked = dataclasses.replace(
+        request(known.mode, sample), messages=tuple(ChatMessage(role, text) for role, text in messages)
+    )
+    bodies = Bodies(known)
+    for _ in range(2):  # as it is rendered first, and from its parts
+        rendered = json.loads(bodies.render(asked, structured=structured))
+        expected = chat_body(known, asked, structured=structured)
+        assert rendered == json.loads(orjson.dumps(expected, option=orjson.OPT_NON_STR_KEYS))
+        assert list(rendered) == list(expected)
+
+
+def test_what_stands_around_the_messages_is_built_once_for_a_schema_and_a_sample(monkeypatch):
+    built = []
+    monkeypatch.setattr(chat, "chat_body", lambda *given, **more: built.append(given) or chat_body(*given, **more))
+    bodies = Bodies(profile())
+    one = request()
+    for text in "abc":
+        bodies.render(dataclasses.replace(one, messages=(ChatMessage("user", text),)))
+    assert len(built) == 1
+    assert json.loads(bodies.render(dataclasses.replace(one, sample=1)))["seed"] == 8
+    assert "response_format" not in json.loads(bodies.render(one, structured=False))
+    assert len(built) == 3
+
+
+def test_a_schema_that_is_gone_is_not_taken_for_the_next_one():
+    bodies = Bodies(profile())
+    for number in range(3 * chat.MAX_FRAMES):  # each a new object, and the last ones in the places of the first
+        schema = {"type": "object", "number": number}
+        body = json.loads(bodies.render(dataclasses.replace(request_kept(), schema=schema)))
+        assert body["response_format"]["json_schema"]["schema"] == schema
+    assert len(bodies._frames) <= chat.MAX_FRAMES
+
+
+@functools.cache
+def request_kept():
+    return request()
+
+
+def test_half_a_surrogate_pair_cannot_be_sent():
+    with pytest.raises(ValueError, match="half of a surrogate pair"):
+        Bodies(profile()).render(dataclasses.replace(request(), messages=(ChatMessage("user", "\ud800"),)))
+
+
+# --- who answers -----------------------------------------------------------------------------------------------------
+
+WHERE = "http://127.0.0.1:8000/v1"
+
+
+def identity(url=WHERE, **rest):
+    return endpoint_identity(profile(base_url=url, **rest), url)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"name": "another"},
+        {"description": "x"},
+        {"api_key_env": "MY_KEY"},
+        {"headers": {"X-Team": "a"}},
+        {"limits": {"concurrency": 2, "reask": 1}},
+        {"price": {"input_per_million": 1.0}},
+        {"sampling": {"samples": 5}},
+        {"mode": "all_criteria"},
+        {"template": "reasoned"},
+    ],
+)
+def test_what_moves_no_answer_is_no_part_of_the_identity(rest):
+    assert identity(**rest) == identity()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"model": "n"},
+        {"backend": "openai"},
+        {"sampling": {"temperature": 1.0}},
+        {"sampling": {"seed": 8}},
+        {"sampling": {"seed": None}},
+        {"sampling": {"max_tokens": 99}},
+        {"sampling": {"top_p": 0.5}},
+        {"extra_body": {"top_k": 1}},
+        {"url": "http://127.0.0.1:8001/v1"},
+        {"url": "https://127.0.0.1:8000/v1"},
+        {"url": "http://127.0.0.1:8000/v2"},
+        {"url": "http://127.0.0.1:8000/v1?version=2"},
+    ],
+)
+def test_what_moves_an_answer_is(rest):
+    assert identity(**rest) != identity()
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        (WHERE, WHERE + "/"),
+        (WHERE, WHERE + "/chat/completions"),
+        (WHERE, WHERE + "/chat/completions/"),
+        ("http://Judge.example/v1", "http://judge.EXAMPLE:80/v1"),
+        ("https://judge.example", "https://judge.example:443/"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1/"),
+        ("http://[FE80::1]/v1", "http://[fe80::1]:80/v1"),
+    ],
+)
+def test_one_place_however_it_is_spelt(url, same):
+    assert json.loads(identity(url))["base_url"] == json.loads(identity(same))["base_url"]
+
+
+def test_the_order_of_keys_is_nothing():
+    assert identity(extra_body={"a": 1, "b": {"c": 1, "d": 2}}) == identity(extra_body={"b": {"d": 2, "c": 1}, "a": 1})
 
 
 # --- a response ------------------------------------------------------------------------------------------------------

@@ -1,15 +1,19 @@
 import asyncio
 import importlib.util
+import json
 import pickle
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kardia.conversation import Conversation, Message
 from kardia.judge.backends.embedded import EmbeddedJudge, _nothing_to_compare, _rounded
-from kardia.judge.profile import JudgeProfile, load_profile
+from kardia.judge.encoder import find_encoder
+from kardia.judge.profile import EmbeddedOptions, JudgeProfile, load_profile
 from kardia.judge.protocol import Judge, Known, Opinion, Request
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.models import RubricFile
@@ -138,6 +142,24 @@ def test_it_is_a_judge_without_words(judge: EmbeddedJudge) -> None:
     copy = pickle.loads(pickle.dumps(judge))
     assert copy.profile == judge.profile
     assert repr(copy) == "EmbeddedJudge('embedded')"
+
+
+@pytest.mark.encoder
+@encoder
+def test_its_identity_is_what_it_loads_and_how_much_it_reads(tmp_path: Path) -> None:
+    shipped = load_profile("embedded")
+    known = EmbeddedJudge(shipped).identity
+    assert json.loads(known)["backend"] == "embedded"
+    same = shipped.model_copy(update={"name": "another", "embedded": EmbeddedOptions(batch_size=1, min_examples=6)})
+    assert EmbeddedJudge(same).identity == known
+    more = shipped.model_copy(update={"embedded": EmbeddedOptions(min_examples=7)})
+    assert EmbeddedJudge(more).identity != known
+    copied = tmp_path / "encoder"
+    shutil.copytree(find_encoder(shipped), copied)
+    elsewhere = shipped.model_copy(update={"model": str(copied)})
+    assert EmbeddedJudge(elsewhere).identity == known
+    (copied / "tokenizer.json").write_text((copied / "tokenizer.json").read_text() + "\n")
+    assert EmbeddedJudge(elsewhere).identity != known
 
 
 @pytest.mark.encoder

@@ -133,6 +133,14 @@ def test_it_keeps_what_it_was_asked():
     assert kardia.FakeJudge().asked == []
 
 
+def test_a_judge_without_a_script_has_an_identity():
+    named = JudgeProfile(name="mine", backend="fake", sampling={"samples": 3})
+    assert kardia.FakeJudge().identity == kardia.FakeJudge(profile=named).identity
+    assert kardia.FakeJudge().identity is not None
+    assert kardia.FakeJudge(ANSWER).identity is None
+    assert kardia.FakeJudge(lambda request: ANSWER).identity is None
+
+
 def test_it_travels():
     copy = pickle.loads(pickle.dumps(kardia.FakeJudge([ANSWER])))
     assert kardia.score(CONVERSATION, RUBRIC, copy).criteria["kind"].level == 2

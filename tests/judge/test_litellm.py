@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import socket
@@ -10,14 +11,14 @@ import subprocess
 import sys
 
 import pytest
-from server import ScriptedServer, raw, reset, says, status, unstructured
+from server import ScriptedServer, raw, redirect, reset, says, status, unstructured, verdict
 
 import kardia
 from kardia.engine import ask, loop
-from kardia.errors import JudgeUnreachable, MissingExtra, ProfileError
+from kardia.errors import JudgeUnreachable, MissingExtra, ProfileError, TransientError
 from kardia.judge import build_judge
 
-from .endpoints import CONVERSATION, KEY, RUBRIC, profile
+from .endpoints import CONVERSATION, KEY, RUBRIC, profile, request_for
 
 pytest.importorskip("litellm")
 # litellm's own models and clients warn as they are dumped and dropped
@@ -146,6 +147,121 @@ def test_a_judge_travels_without_its_key(server):
 def test_a_key_that_is_not_set():
     with pytest.raises(ProfileError, match="OTHER_KEY"):
         build_judge(made("http://127.0.0.1:1", api_key_env="OTHER_KEY"))
+
+
+# --- what litellm is kept from ---------------------------------------------------------------------------------------
+
+OTHERS = ["openai/judge", "anthropic/claude-3-5-sonnet-20240620", "gemini/gemini-2.0-flash", "azure/judge", "mistral/m"]
+
+
+async def once(url, **more):
+    """One try, without the engine."""
+    judge = build_judge(made(url, **more))
+    try:
+        return (await judge.answer([request_for(judge.profile)]))[0]
+    finally:
+        await judge.aclose()
+
+
+@pytest.mark.parametrize("model", OTHERS)
+async def test_no_provider_s_key_or_text_follows_a_redirect(server, model):
+    with ScriptedServer() as thief:
+        server.always = redirect(f"{thief.url.replace('127.0.0.1', 'localhost')}/chat/completions")
+        answer = await once(server.url, model=model)
+        assert thief.asked == []
+    assert isinstance(answer, JudgeUnreachable)
+    assert "redirects elsewhere" in str(answer)
+    assert len(server.asked) == 1
+    assert KEY in json.dumps(server.asked[0].headers)
+
+
+async def test_nor_one_on_the_same_host(server):
+    server.always = redirect("/elsewhere")
+    assert isinstance(await once(server.url), JudgeUnreachable)
+    assert [asked.path for asked in server.asked] == ["/v1/chat/completions"]
+
+
+async def test_azure(server):
+    answer = await once(server.url, model="azure/judge", extra_body={"api_version": "2024-10-21"})
+    assert json.loads(answer.text)["level"] == 4
+    asked = server.asked[0]
+    assert asked.path == "/v1/openai/deployments/judge/chat/completions"
+    assert asked.headers["api-key"] == KEY
+
+
+async def test_a_provider_that_litellm_speaks_to_by_itself(server):
+    answer = await once(server.url, model="mistral/m", headers={"X-Team": "support"})
+    assert json.loads(answer.text)["level"] == 4
+    assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    assert server.asked[0].headers["x-team"] == "support"
+
+
+async def test_a_connection_that_litellm_opens_by_itself_is_told_of(server, monkeypatch, caplog):
+    import litellm
+
+    async def answers(**_):
+        return litellm.ModelResponse(choices=[{"message": {"content": "Hi."}}])
+
+    monkeypatch.setattr(litellm, "acompletion", answers)
+    judge = build_judge(made(server.url, model="cohere_chat/command"))
+    for _ in range(3):
+        assert (await judge.answer([request_for(judge.profile)]))[0].text == "Hi."
+    assert len([record for record in caplog.records if "opens its own connections" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["api_base", "api_key", "base_url", "client", "extra_headers", "headers", "mock_response", "ssl_verify"]
+)
+def test_extra_body_is_no_way_to_litellm_s_own_options(name):
+    with pytest.raises(ProfileError, match=f"extra_body.{name}: litellm takes '{name}' for an option of its own"):
+        build_judge(made("http://127.0.0.1:1", api_key_env=None, extra_body={name: "x"}))
+
+
+def test_extra_body_goes_into_the_body(server):
+    score(server, extra_body={"top_p": 0.5, "chat_template_kwargs": {"enable_thinking": False}})
+    body = server.asked[0].body
+    assert (body["top_p"], body["chat_template_kwargs"]) == (0.5, {"enable_thinking": False})
+
+
+@pytest.mark.parametrize("how", ["variable", "attribute"])
+def test_certificates_that_would_not_be_verified(monkeypatch, how):
+    if how == "variable":
+        monkeypatch.setenv("SSL_VERIFY", " False")
+    else:
+        import litellm
+
+        monkeypatch.setattr(litellm, "ssl_verify", False)
+    with pytest.raises(ProfileError, match="any certificate; unset it"):
+        build_judge(made("https://127.0.0.1:1", api_key_env=None))
+    build_judge(made("http://127.0.0.1:1", api_key_env=None))
+
+
+async def test_what_litellm_stumbles_over_is_no_lost_connection(server):
+    server.then(raw('{"content": 4}'))
+    answer = await once(server.url, model="anthropic/claude-3-5-sonnet-20240620")
+    assert isinstance(answer, TransientError)
+    assert not answer.down
+    assert "cannot read the provider's answer" in str(answer)
+    assert "Traceback" not in str(answer)
+
+
+@pytest.mark.parametrize("model", OTHERS)
+async def test_the_key_is_in_no_log(server, model, caplog):
+    caplog.set_level(logging.DEBUG)
+    server.then(verdict(), status(500, f"not with {KEY}"), status(401, f"{KEY} is wrong"))
+    for _ in range(3):
+        await once(server.url, model=model, headers={"X-Secret": "another-secret"})
+    assert "LiteLLM" in {record.name for record in caplog.records}
+    for record in caplog.records:
+        for text in (record.getMessage(), str(record.exc_info), str(record.args)):
+            assert KEY not in text
+            assert "another-secret" not in text
+
+
+def test_identity(server):
+    known = json.loads(build_judge(made(server.url)).identity)
+    assert (known["backend"], known["model"], known["base_url"]) == ("litellm", "openai/judge", server.url)
+    assert json.loads(build_judge(made(server.url).model_copy(update={"base_url": None})).identity)["base_url"] is None
 
 
 def test_without_litellm(monkeypatch):

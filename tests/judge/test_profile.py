@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from pydantic import ValidationError
 
@@ -101,6 +103,7 @@ def test_a_profile_that_is_not_there(tmp_path):
             "mine.yaml:5: sampling.sede: is not a key that belongs here; did you mean 'seed'?",
         ),
         (TEXT.replace("seed: 7", "samples: 0"), "mine.yaml:5: sampling.samples: "),
+        (TEXT.replace("seed: 7", "combine: vote"), "mine.yaml:5: sampling.combine: "),
         (TEXT.replace("temperature: 0.0", "temperature: hot"), "sampling.temperature: "),
         (TEXT.replace("temperature: 0.0", "temperature: 3"), "sampling.temperature: "),
         (TEXT.replace("temperature: 0.0", "temperature: .nan"), "not a finite number"),
@@ -210,6 +213,7 @@ def test_what_cannot_move_a_score_does_not_move_the_hash(change):
         {"sampling": {"seed": 8}},
         {"sampling": {"max_tokens": 100}},
         {"sampling": {"samples": 2}},
+        {"sampling": {"samples": 2, "combine": "majority"}},
         {"sampling": {"top_p": 0.9}},
     ],
 )
@@ -247,3 +251,218 @@ def test_every_mode_has_a_template(mode):
 )
 def test_where_texts_go(data, where):
     assert JudgeProfile.model_validate({"name": "p", **data}).destination == where
+
+
+# --- ensembles -------------------------------------------------------------------------------------------------------
+
+LOGPROB = TEXT.replace("name: mine", "name: sure") + "mode: logprob\n"
+PANEL = """\
+name: both
+backend: panel
+panel:
+  judges:
+    - judge: ./mine.yaml
+    - {judge: fake, weight: 2}
+  combine: median
+"""
+CASCADE = """\
+name: steps
+backend: cascade
+cascade:
+  first: sure.yaml
+  then: fake
+  unsure_below: 0.7
+"""
+
+
+@pytest.fixture
+def room(write, tmp_path):
+    """A folder that is not the working directory, with judges and ensembles of them."""
+    write(name="room/mine.yaml")
+    write(LOGPROB, name="room/sure.yaml")
+    write(CASCADE, name="room/steps.yaml")
+    write(PANEL, name="room/both.yaml")
+    return tmp_path / "room"
+
+
+def test_a_panel_and_its_members(room):
+    panel = load_profile(room / "both.yaml")
+    assert [member.name for member in panel.members] == ["mine", "fake"]
+    assert [(reference, weight) for _, reference, weight in panel.references] == [("./mine.yaml", 1.0), ("fake", 2.0)]
+    assert (panel.panel.combine, panel.reads_prompts, panel.mode) == ("median", False, "per_criterion")
+    assert panel.destination == "127.0.0.1:8000"
+    assert panel.concurrency == 64
+    assert profile().members == ()
+
+
+def test_a_cascade_and_its_members(room):
+    cascade = load_profile(room / "steps.yaml")
+    assert [member.name for member in cascade.members] == ["sure", "fake"]
+    assert cascade.cascade.unsure_below == 0.7
+    assert not cascade.shows_confidence
+    assert load_profile(room / "steps.yaml") == cascade
+
+
+def test_members_are_looked_for_beside_the_profile_and_then_here(room, monkeypatch):
+    (room / "deep").mkdir()
+    (room / "deep/both.yaml").write_text(PANEL)
+    with pytest.raises(ProfileError) as caught:
+        load_profile(room / "deep/both.yaml")
+    assert str(caught.value) == (
+        f"{room}/deep/both.yaml:5: panel.judges.0.judge: there is no file ./mine.yaml, neither beside this profile nor "
+        "in the working directory"
+    )
+    monkeypatch.chdir(room)
+    assert load_profile("deep/both.yaml").members[0].name == "mine"
+    (room / "deep/mine.yaml").write_text(TEXT.replace("name: mine", "name: deeper"))
+    assert load_profile("deep/both.yaml").members[0].name == "deeper"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: both", "name: both\nmodel: m", "`model` belongs into the profiles of the judges that the panel asks"),
+        ("name: both", "name: both\nmode: logprob", "`mode` belongs into the profiles"),
+        ("name: both", "name: both\nsampling: {samples: 2}", "`sampling` belongs into the profiles"),
+        ("panel:\n", "cascade: {first: fake, then: fake}\npanel:\n", "`cascade: …` goes with the backend cascade"),
+        ("backend: panel", "backend: fake", "`panel: …` goes with the backend panel, and with no other"),
+        ("backend: panel", "backend: cascade", "goes with the backend"),
+        ("    - {judge: fake, weight: 2}\n", "", "both.yaml:4: panel.judges: a panel has 2 to 16 judges, not 1"),
+        ("{judge: fake, weight: 2}", "fake", "both.yaml:6: panel.judges.1: a judge of a panel is written as {judge: f"),
+        ("weight: 2", "weight: 0", "both.yaml:6: panel.judges.1.weight: "),
+        ("weight: 2", "wieght: 2", "did you mean 'weight'?"),
+        ("median", "vote", "both.yaml:7: panel.combine: "),
+        ("judge: fake", "judge: nobody", "both.yaml:6: panel.judges.1.judge: there is no judge 'nobody'"),
+        ("judge: fake", "judge: mine.yaml", "both.yaml:6: panel.judges.1.judge: the judge mine is named twice"),
+        (
+            "judge: fake",
+            "judge: both.yaml",
+            "panel.judges.1.judge: the judges ask one another in a circle: both.yaml →",
+        ),
+        (
+            "judge: fake",
+            "judge: ring.yaml",
+            "ring.yaml:6: panel.judges.1.judge: the judges ask one another in a circle",
+        ),
+        ("judge: fake", "judge: pairs.yaml", "the judge pairs compares replies (mode pairwise)"),
+        ("judge: fake", "judge: bad.yaml", "bad.yaml:2: backend: "),
+    ],
+)
+def test_panels_that_are_none(room, write, old, new, words):
+    write(PANEL.replace("fake", "both.yaml"), name="room/ring.yaml")
+    write("name: pairs\nbackend: fake\nmode: pairwise\n", name="room/pairs.yaml")
+    write("name: bad\nbackend: none\n", name="room/bad.yaml")
+    (room / "both.yaml").write_text(PANEL.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        load_profile(room / "both.yaml")
+    assert words in str(caught.value)
+    assert str(room) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "allowed"),
+    [
+        ("name: a\nbackend: fake\nmode: logprob\n", True),
+        ("name: a\nbackend: fake\nsampling: {samples: 2, temperature: 1}\n", True),
+        ("name: a\nbackend: embedded\n", True),
+        (PANEL, True),
+        (CASCADE.replace("fake", "steady.yaml"), True),
+        ("name: a\nbackend: fake\n", False),
+        ("name: a\nbackend: fake\nmode: all_criteria\n", False),
+        (CASCADE, False),
+    ],
+)
+def test_the_first_judge_of_a_cascade_must_show_how_sure_it_is(room, write, first, allowed):
+    write("name: steady\nbackend: fake\nsampling: {samples: 3}\n", name="room/steady.yaml")
+    write(first, name="room/first.yaml")
+    write(CASCADE.replace("sure.yaml", "first.yaml").replace("fake", "mine.yaml"), name="room/steps2.yaml")
+    if allowed:
+        assert load_profile(room / "steps2.yaml").members[0].shows_confidence
+    else:
+        with pytest.raises(ProfileError) as caught:
+            load_profile(room / "steps2.yaml")
+        assert f"{room}/steps2.yaml:4: cascade.first: the judge " in str(caught.value)
+        assert "shows neither probabilities nor several samples" in str(caught.value)
+
+
+def test_overrides_of_an_ensemble(room):
+    changed = load_profile(room / "both.yaml", ["panel.combine=majority", "panel.judges.1.weight=3"])
+    assert changed.panel.combine == "majority"
+    assert [seat.weight for seat in changed.panel.judges] == [1.0, 3.0]
+    assert load_profile(room / "steps.yaml", ["cascade.then=mine.yaml"]).members[1].name == "mine"
+    for item, words in [
+        ("panel.judges.2.weight=3", "--set: panel.judges.2.weight: '2' is no place in a list of 2, counted from 0"),
+        ("panel.judges.x.weight=3", "'x' is no place in a list"),
+        ("panel.judges.1.judge=nobody", "--set: panel.judges.1.judge: there is no judge 'nobody'"),
+        ("panel.judges.1.judge=mine.yaml", "--set: panel.judges.1.judge: the judge mine is named twice"),
+        ("panel.combine=vote", "--set: panel.combine: "),
+        ("model=m", "--set: `model` belongs into the profiles"),
+    ]:
+        with pytest.raises(ProfileError) as caught:
+            load_profile(room / "both.yaml", [item])
+        assert words in str(caught.value)
+
+
+def test_the_hash_of_an_ensemble_moves_with_what_decides(room):
+    panel, cascade = (room / "both.yaml", room / "steps.yaml")
+    hashes = {load_profile(panel).hash, load_profile(cascade).hash}
+    assert load_profile(panel).hash in hashes
+    for path, item in [
+        (panel, "panel.combine=mean"),
+        (panel, "panel.judges.1.weight=1"),
+        (panel, "panel.judges.1.judge=steps.yaml"),
+        (panel, "name=other"),
+        (cascade, "cascade.unsure_below=0.8"),
+        (cascade, "cascade.then=mine.yaml"),
+    ]:
+        changed = load_profile(path, [item]).hash
+        assert changed not in hashes
+        hashes.add(changed)
+    before = load_profile(panel).hash
+    (room / "mine.yaml").write_text(TEXT + "limits: {concurrency: 2}\n")
+    assert load_profile(panel).hash == before
+    (room / "mine.yaml").write_text(TEXT.replace("model: m", "model: n"))
+    assert load_profile(panel).hash != before
+    # where a member was found does not count
+    (room / "mine.yaml").write_text(TEXT)
+    (room / "moved.yaml").write_text(TEXT)
+    assert load_profile(panel, ["panel.judges.0.judge=moved.yaml"]).hash == before
+
+
+def test_a_profile_of_an_ensemble_travels_with_its_members(room, monkeypatch):
+    panel = load_profile(room / "both.yaml")
+    told = panel.hash
+    packed = pickle.dumps(panel)
+    for path in room.iterdir():
+        path.unlink()
+    again = pickle.loads(packed)
+    assert again == panel
+    assert (again.hash, [member.name for member in again.members]) == (told, ["mine", "fake"])
+
+
+def test_an_ensemble_that_was_made_in_python(room, monkeypatch):
+    made = JudgeProfile.model_validate(
+        {"name": "p", "backend": "panel", "panel": {"judges": [{"judge": "mine.yaml"}, {"judge": "fake"}]}}
+    )
+    with pytest.raises(ProfileError, match=r"^p: panel.judges.0.judge: there is no file mine.yaml"):
+        _ = made.members
+    monkeypatch.chdir(room)
+    assert [member.name for member in made.members] == ["mine", "fake"]
+    told = made.hash
+    others = made.with_members([load_profile("sure.yaml"), load_profile("mine.yaml")])
+    assert (others.members[0].name, made.members[0].name) == ("sure", "mine")
+    assert others.hash != told == made.hash
+    with pytest.raises(ProfileError, match="p asks 2 judges, not 1"):
+        made.with_members(made.members[:1])
+    with pytest.raises(ProfileError, match=r"p: panel.judges.1.judge: the judge mine is named twice"):
+        made.with_members([made.members[0], made.members[0]])
+
+
+def test_texts_of_an_ensemble_go_where_its_members_send_them(room):
+    assert load_profile("panel").destination == (
+        "api.openai.com, the provider that litellm picks for anthropic/claude-sonnet-4-5, "
+        "the provider that litellm picks for gemini/gemini-2.5-flash"
+    )
+    assert load_profile("cascade").destination == "127.0.0.1:8000, api.openai.com"
+    (room / "home.yaml").write_text("name: home\nbackend: panel\npanel: {judges: [{judge: fake}, {judge: embedded}]}\n")
+    assert load_profile(room / "home.yaml").destination == "this machine (nothing is sent)"

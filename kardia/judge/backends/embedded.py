@@ -13,16 +13,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kardia.conversation import Conversation, Message
 from kardia.judge.comparison import Comparison, fit, pair_features
-from kardia.judge.encoder import Encoder, find_encoder
+from kardia.judge.encoder import MAX_TOKENS, MAX_WINDOWS, Encoder, encoder_digest, find_encoder
 from kardia.judge.profile import EmbeddedOptions, JudgeProfile
 from kardia.judge.protocol import Known, Opinion, Request
 from kardia.rubric.models import ChoiceScale, Criterion, Example
-from kardia.rubric.rubric import Rubric
+from kardia.rubric.rubric import Rubric, canonical_json
 from kardia.spans import context_of, target_of
+from kardia.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +96,23 @@ class EmbeddedJudge:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EmbeddedJudge, (self.profile,)
+
+    @cached_property
+    def identity(self) -> str:
+        """What determines its answers beside the request: the encoder's files as they lie here, how much is read and
+        compared, and kardia's version, which stands for the comparison itself.
+
+        Raises:
+            MissingExtra, ProfileError: as `answer` does; torch is not needed.
+        """
+        known = {
+            "backend": "embedded",
+            "encoder": encoder_digest(find_encoder(self.profile)),
+            "min_examples": self._options.min_examples,
+            "reads": [LAYER, MAX_CONTEXT_CHARS, MAX_TOKENS, MAX_WINDOWS, DECIMALS],
+            "kardia": __version__,
+        }
+        return canonical_json(known)
 
     async def answer(self, requests: Sequence[Request]) -> list[Known | Exception]:
         """An opinion for every criterion of every request, without words. Runs in a worker thread."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kardia.errors import AnswerError, TransientError
-from kardia.judge.chat import api_key, without_secrets
-from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Answer, Request, Usage
+import orjson
 
-__all__ = ["Endpoint"]
+from kardia.errors import AnswerError, TransientError
+from kardia.judge.chat import api_key, endpoint_identity, failure, read_response, retry_after_of, without_secrets
+from kardia.judge.profile import JudgeProfile
+from kardia.judge.protocol import Answer, Request, Said, Usage
+
+__all__ = ["Endpoint", "plus_requests"]
 
 SCHEMA_REFUSED = (400, 415, 422, 501)
 """Statuses by which servers say that they cannot do structured output."""
@@ -30,6 +32,7 @@ class Endpoint(ABC):
 
     Attributes:
         structured: whether structured output is asked for; false once a server has shown that it does not know it.
+        identity: everything beside a request that determines its answers.
 
     Raises:
         ProfileError: where the key's environment variable is not set.
@@ -42,6 +45,7 @@ class Endpoint(ABC):
         self.profile = profile
         self._key = api_key(profile)
         self.structured = True
+        self.identity: str | None = endpoint_identity(profile, profile.base_url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.profile.name!r}, {self.profile.model!r}, {self.profile.destination!r})"
@@ -64,20 +68,52 @@ class Endpoint(ABC):
         structured = self.structured and request.schema is not None
         status, result = await self._send(request, structured)
         if structured and status in SCHEMA_REFUSED:
-            status, result = _second(await self._send(request, False))
+            before = result.requests if isinstance(result, AnswerError) else 1
+            status, result = await self._send(request, False)
+            result = plus_requests(result, before)
             if status == 200:
                 self.structured = False  # this server does not know response_format; do not ask again
         return result
+
+    def _meant(
+        self, status: int, body: bytes, headers: Mapping[str, str], requests: int
+    ) -> tuple[int, Answer | Exception]:
+        """What a response means that took so many requests."""
+        result: Answer | Exception
+        if status == 200:
+            try:
+                result = read_response(orjson.loads(body), self.profile)
+            except orjson.JSONDecodeError:
+                result = TransientError("the endpoint's answer is not JSON")
+            except TransientError as problem:
+                result = problem
+        else:
+            result = failure(status, self._hide(_message(body)), self.profile, retry_after_of(headers))
+        return status, result if requests == 1 else plus_requests(result, requests - 1)
 
     def _hide(self, text: str) -> str:
         return without_secrets(text, self._key, self.profile.headers)
 
 
-def _second(sent: tuple[int, Answer | Exception]) -> tuple[int, Answer | Exception]:
-    """A result that took two requests."""
-    status, result = sent
+def plus_requests(result: Answer | Exception, more: int) -> Answer | Exception:
+    """A result that took more requests than the last one."""
     if isinstance(result, (AnswerError, TransientError)):
-        result.requests = 2
-    elif not isinstance(result, Exception):
-        result = dataclasses.replace(result, usage=result.usage + Usage(1))
-    return status, result
+        result.requests += more
+    elif isinstance(result, Said):
+        return dataclasses.replace(result, usage=result.usage + Usage(more))
+    return result
+
+
+def _message(body: bytes) -> str:
+    """The words of an error response, whatever its shape."""
+    text = body[:2000].decode("utf-8", "replace")
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return text
+    error = data.get("error", data) if isinstance(data, dict) else data
+    if isinstance(error, dict):
+        words = error.get("message") or error.get("detail") or text
+        code = error.get("code")
+        return f"{words} ({code})" if isinstance(code, str) else str(words)
+    return str(error)

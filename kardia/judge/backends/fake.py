@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kardia.judge.chat import endpoint_identity
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Answer, Known, Request, Said, TokenChoice, Usage
 from kardia.rubric.models import Criterion, Level
@@ -45,6 +46,7 @@ class FakeJudge:
 
     Attributes:
         asked: every request that it was asked, in order.
+        identity: what determines its answers beside the request; None where a script does.
     """
 
     reads_prompts = True
@@ -57,6 +59,7 @@ class FakeJudge:
         self.batch_size = 1
         self.asked: list[Request] = []
         self._turn = 0
+        self.identity = endpoint_identity(self.profile, None) if script is None else None
         self._keeps = script is not None  # a million requests of a dry pipeline are not kept
 
     def __repr__(self) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from kardia.errors import JudgeUnreachable, TransientError
+from kardia.errors import AnswerError, JudgeError, JudgeUnreachable, TransientError
 from kardia.judge.backends.endpoint import Endpoint
-from kardia.judge.backends.perloop import PerLoop
-from kardia.judge.chat import chat_body, failure, read_response, retry_after_of
+from kardia.judge.backends.wire import Wire
+from kardia.judge.chat import Bodies, endpoint_identity
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Answer, Request
 
@@ -20,10 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIJudge"]
 
 OPENAI_URL = "https://api.openai.com/v1"
+_OPTIONS: Any = {"headers": {"content-type": "application/json"}}
 
 
 class OpenAIJudge(Endpoint):
-    """The `openai` backend.
+    """The `openai` backend: the SDK's client, which knows OpenAI's headers, over kardia's own wire.
 
     Args:
         profile: with `model`; `base_url` for Azure and others; the key from `api_key_env`, else `OPENAI_API_KEY`.
@@ -36,68 +34,55 @@ class OpenAIJudge(Endpoint):
         if profile.api_key_env is None and profile.base_url is None:
             profile = profile.model_copy(update={"api_key_env": "OPENAI_API_KEY"})
         super().__init__(profile)
-        # the SDK wants a key; servers that want none ignore it
-        self._clients = PerLoop(_opener(profile, self._key or "none"), _close)
+        self.identity = endpoint_identity(profile, profile.base_url or OPENAI_URL)
+        self._bodies = Bodies(profile)
+        self._wire = Wire(profile, self._key)
+        self._client: AsyncOpenAI | None = None
 
     async def aclose(self) -> None:
-        await self._clients.aclose()
+        await self._wire.aclose()
 
     async def _send(self, request: Request, structured: bool) -> tuple[int, Answer | Exception]:
-        body = chat_body(self.profile, request, structured=structured)
-        known = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "logprobs", "top_logprobs"}
-        named = {key: value for key, value in body.items() if key in known or key == "response_format"}
-        extra = {key: value for key, value in body.items() if key not in named}
-        try:
-            completions = self._clients.get().chat.completions.with_raw_response
-            # read here, as it came: the SDK builds its objects from anything, and stumbles over what is not JSON
-            response = await completions.create(**named, extra_body=extra or None)
-            return 200, read_response(orjson.loads(response.content), self.profile)
-        except TransientError as problem:
-            return 0, problem
-        except orjson.JSONDecodeError:
-            return 0, TransientError("the endpoint's answer is not JSON")
-        except Exception as problem:
-            return self._failed(problem)
-
-    def _failed(self, problem: Exception) -> tuple[int, Exception]:
         import httpx
         import openai
 
-        who = self.profile.destination
-        if isinstance(problem, openai.APITimeoutError):
-            return 0, TransientError(f"the endpoint did not answer within {self.profile.limits.timeout_s:g} s")
-        if isinstance(problem, openai.APIStatusError):
-            headers = {key.lower(): value for key, value in problem.response.headers.items()}
-            status, message = problem.status_code, self._hide(str(problem.message))
-            return status, failure(status, message, self.profile, retry_after_of(headers))
-        if isinstance(problem, openai.APIConnectionError):
+        if self._client is None:
+            self._client = _client(self.profile, self._wire, self._key)
+        try:
+            body = self._bodies.render(request, structured=structured)
+        except ValueError as problem:
+            return 0, AnswerError(f"the request cannot be sent: {problem}")
+        try:
+            # what `chat.completions.create` does, without turning over every key of the body, and without building
+            # objects from an answer that is read strictly anyway
+            response = await self._client.post(
+                "/chat/completions", cast_to=httpx.Response, content=body, options=_OPTIONS
+            )
+        except openai.APIStatusError as problem:
+            response = problem.response
+        except openai.APIConnectionError as problem:
+            if isinstance(problem.__cause__, JudgeError):
+                return 0, problem.__cause__
             what = self._hide(str(problem.__cause__ or problem))
-            if isinstance(problem.__cause__, httpx.ConnectError):
-                return 0, TransientError(f"no connection to {who}: {what}", down=True)
-            return 0, TransientError(f"the connection to {who} broke: {what}", broke=True)
-        if isinstance(problem, openai.APIError):
-            return 0, TransientError(f"the endpoint's answer is not a chat completion: {self._hide(problem.message)}")
-        if isinstance(problem, openai.OpenAIError):
+            return 0, TransientError(f"the connection to {self.profile.destination} broke: {what}", broke=True)
+        except openai.OpenAIError as problem:
             return 0, JudgeUnreachable(self._hide(str(problem)))
-        raise problem
-
-
-def _opener(profile: JudgeProfile, key: str) -> Callable[[], AsyncOpenAI]:
-    def open_client() -> AsyncOpenAI:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-        return AsyncOpenAI(
-            api_key=key,
-            # always given: the SDK would take another from the environment, and texts would go where no profile says
-            base_url=profile.base_url or OPENAI_URL,
-            timeout=profile.limits.timeout_s,
-            max_retries=0,  # the engine retries, and counts
-            default_headers=dict(profile.headers) or None,
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+        return self._meant(
+            response.status_code, response.content, response.headers, response.extensions.get("requests", 1)
         )
 
-    return open_client
 
+def _client(profile: JudgeProfile, wire: Wire, key: str | None) -> AsyncOpenAI:
+    from openai import AsyncOpenAI
 
-async def _close(client: AsyncOpenAI) -> None:
-    await client.close()
+    from kardia.judge.backends.transport import client_over
+
+    return AsyncOpenAI(
+        api_key=key or "none",  # the SDK wants a key; servers that want none ignore it
+        # always given: the SDK would take another from the environment, and texts would go where no profile says
+        base_url=profile.base_url or OPENAI_URL,
+        timeout=profile.limits.timeout_s,
+        max_retries=0,  # the engine retries, and counts
+        default_headers=dict(profile.headers) or None,
+        http_client=client_over(wire, profile),
+    )

@@ -1,4 +1,4 @@
-"""One request until it is answered or given up: tries, waits, pace."""
+"""One request until it is answered or given up: tries, waits, what is counted, what is stored, what is shared."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 import kardia
 from kardia.conversation import Conversation, Message
-from kardia.engine import ask as module
-from kardia.engine.ask import DEAD_AFTER_REQUESTS, DEAD_AFTER_TRIES, MAX_WAIT_S, Health, _wait, answered, ask
-from kardia.errors import AnswerError, JudgeUnreachable, TransientError
+from kardia.engine import desk as module
+from kardia.engine.breaker import DEAD_AFTER_TRIES, MANY
+from kardia.engine.budget import Budget, Spent
+from kardia.engine.desk import MAX_WAIT_S, Desk, Stopped, _wait
+from kardia.engine.ledger import open_ledger
+from kardia.errors import AnswerError, BudgetExhausted, JudgeUnreachable, TransientError
 from kardia.judge.profile import JudgeProfile, Limits
 from kardia.judge.protocol import Known, Opinion, Said, Usage
 from kardia.plan import Planner
@@ -44,8 +47,8 @@ def no_wait(monkeypatch):
     return waits
 
 
-async def one(judge, health=None):
-    return (await ask([a_request(judge.profile)], judge, health or Health()))[0]
+async def one(judge, desk=None):
+    return await (desk or Desk(judge)).ask(a_request(judge.profile))
 
 
 async def test_every_attempt_counts():
@@ -53,7 +56,7 @@ async def test_every_attempt_counts():
     judge = scripted(TransientError("busy"), Said("?", usage=cost), Said(GOOD, usage=cost))
     asked = await one(judge)
     assert asked.judgments[0].level == "yes"
-    assert asked.usage == Usage(3, 20, 4, 1.0)
+    assert asked.usage == Usage(3, 20, 4, 1.0, attempts=2)
 
 
 async def test_an_answer_error_is_final(no_wait):
@@ -96,32 +99,32 @@ async def test_a_judge_that_was_only_busy_before_is_not_dead():
 
 async def test_a_judge_that_answers_others_is_not_dead():
     judge = scripted(TransientError("reset", down=True), retries=6)
-    health = Health(answered=1)
+    desk = Desk(judge)
 
     async def others():
         for _ in range(1000):
-            health.answered += 1
+            desk.breaker.success()
             await asyncio.sleep(0)
 
-    asked, _ = await asyncio.gather(one(judge, health), others())
+    asked, _ = await asyncio.gather(one(judge, desk), others())
     assert "given up after 7 tries" in asked.judgments[0].error
 
 
 async def test_many_failures_in_a_row_end_the_run():
-    judge = scripted(TransientError("busy"), retries=0)
-    health = Health()
-    for _ in range(DEAD_AFTER_REQUESTS - 1):
-        assert (await one(judge, health)).judgments[0].status == "unscored"
-    with pytest.raises(JudgeUnreachable, match=f"{DEAD_AFTER_REQUESTS} requests in a row"):
-        await one(judge, health)
+    judge = scripted(TransientError("busy", overloaded=True), retries=0)
+    desk = Desk(judge)
+    for _ in range(MANY - 1):
+        assert (await one(judge, desk)).judgments[0].status == "unscored"
+    with pytest.raises(JudgeUnreachable, match=f"the judge fake failed {MANY} requests in a row"):
+        await one(judge, desk)
 
 
 async def test_one_answer_among_failures_starts_the_count_anew():
-    answers = [*[TransientError("busy")] * (DEAD_AFTER_REQUESTS - 1), GOOD]
+    answers = [*[TransientError("busy", overloaded=True)] * (MANY - 1), GOOD]
     judge = scripted(*answers, retries=0)
-    health = Health()
-    for _ in range(3 * len(answers)):
-        await one(judge, health)
+    desk = Desk(judge)
+    found = [(await one(judge, desk)).judgments[0].status for _ in range(3 * len(answers))]
+    assert found.count("scored") == 3
 
 
 async def test_unreachable_passes_through():
@@ -150,7 +153,7 @@ class Batched:
 
 async def batch(answers, count):
     judge = Batched(answers)
-    return await ask([a_request(judge.profile)] * count, judge, Health())
+    return await Desk(judge).ask_batch([a_request(judge.profile) for _ in range(count)])
 
 
 async def test_a_batch():
@@ -166,41 +169,11 @@ async def test_a_batch():
         await batch([known], 2)
 
 
-async def test_answered_hands_back_what_it_cost():
+async def test_an_answer_comes_with_what_it_took():
     judge = scripted(TransientError("busy"), AnswerError("no"))
-    answer, usage = await answered(a_request(judge.profile), judge, Health())
+    answer, usage = await Desk(judge).answer(a_request(judge.profile))
     assert isinstance(answer, AnswerError)
     assert usage.requests == 2
-
-
-async def test_the_pace_is_even(monkeypatch):
-    now = [100.0]
-    slept = []
-
-    async def sleep(seconds):
-        slept.append(round(seconds, 6))
-
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
-    health = Health()
-    for _ in range(4):
-        await health.pace("requests", 1, 120)
-    assert slept == [0.5, 1.0, 1.5]
-    await health.pace("tokens", 600, 600)
-    await health.pace("tokens", 1, 600)
-    assert slept[3:] == [60.0]
-    await health.pace("anything", 1e9, None)
-    now[0] += 1000
-    await health.pace("requests", 1, 120)
-    assert len(slept) == 4
-
-
-async def test_limits_of_a_minute_are_kept():
-    judge = scripted(GOOD, requests_per_minute=3000)
-    health = Health()
-    start = asyncio.get_running_loop().time()
-    await asyncio.gather(*(one(judge, health) for _ in range(10)))
-    assert asyncio.get_running_loop().time() - start >= 9 * 60 / 3000 - 0.005
 
 
 @given(st.integers(0, 200))
@@ -249,7 +222,7 @@ def test_one_conversation_that_nobody_can_answer_leaves_the_others_scored(concur
         )
 
     judge = kardia.FakeJudge(script, profile=profile(concurrency=concurrency))
-    cards = list(kardia.score_many(rows(12), "emotional-support@1", judge))
+    cards = list(kardia.score_many(rows(12), "emotional-support@1", judge, ledger="off"))
     assert [card.id for card in cards] == [str(number) for number in range(12)]
     assert [card.id for card in cards if card.score is None] == [str(poisoned)]
 
@@ -264,8 +237,8 @@ def test_a_judge_that_dies_in_the_middle_ends_the_run(fault):
     judge = kardia.FakeJudge(script, profile=profile(concurrency=1))
     found = []
     with pytest.raises(JudgeUnreachable):
-        found.extend(card.id for card in kardia.score_many(rows(12), "emotional-support@1", judge))
-    assert len({request.conversation.id for request in judge.asked}) < 12
+        found.extend(card.id for card in kardia.score_many(rows(12), "emotional-support@1", judge, ledger="off"))
+    assert len(judge.asked) < 5 * 22 + 7 * 22  # far from seven tries of everything that was left
 
 
 def test_a_valid_verdict_survives_a_worse_answer_to_the_same_question():
@@ -277,7 +250,7 @@ def test_a_valid_verdict_survives_a_worse_answer_to_the_same_question():
             [partly, second],
             profile=JudgeProfile(name="fake", backend="fake", mode="all_criteria", limits=Limits(reask=1)),
         )
-        card = kardia.score(rows(1)[0], RUBRIC, judge)
+        card = kardia.score(rows(1)[0], RUBRIC, judge, ledger="off")
         assert [key for key, judgment in card.criteria.items() if judgment.status != "scored"] == ids[-1:]
 
 
@@ -285,3 +258,163 @@ async def test_what_a_failed_judge_said_is_kept():
     asked = await one(scripted(AnswerError("too long", raw="I will not read all of that.")))
     assert asked.judgments[0].error == "too long | the judge said: I will not read all of that."
     assert asked.judgments[0].value is None
+
+
+# the ledger, and requests that are equal
+
+
+def fitting(request):
+    return {"reason": "So.", "evidence": [], "level": request.criteria[0].levels[0]}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    opened = open_ledger(tmp_path / "ledger.sqlite3")
+    yield opened
+    opened.close()
+
+
+def counting(script, **limits):
+    """A judge whose answers are stored, although they are scripted."""
+    judge = kardia.FakeJudge(script, profile=profile(**limits))
+    judge.identity = "counting"
+    return judge
+
+
+async def ask_all(judge, ledger, requests, **more):
+    return await Desk(judge, ledger=ledger, **more).ask_all(requests)
+
+
+async def test_an_answer_is_stored_and_never_asked_again(ledger):
+    judge = counting(fitting)
+    requests = Planner(RUBRIC, judge.profile).plan(CONVERSATION).requests
+    first = await ask_all(judge, ledger, requests)
+    again = await ask_all(judge, ledger, requests)
+    assert len(judge.asked) == len(requests)
+    assert again == first
+    await ask_all(judge, ledger, requests, fresh=True)
+    assert len(judge.asked) == 2 * len(requests)
+
+
+async def test_it_is_stored_before_it_is_used(ledger):
+    judge = counting(GOOD)
+    desk = Desk(judge, ledger=ledger)
+    request = a_request(judge.profile)
+    assert desk.known([request]) == [None]
+    await desk.ask(request)
+    assert ledger.pending == 0
+    assert desk.known([a_request(judge.profile)]) != [None]
+
+
+async def test_a_malformed_answer_and_a_refusal_are_stored_but_not_a_failure(ledger, no_wait):
+    for script, stored in (
+        ("nonsense", True),
+        (Said(None, refusal="no"), True),
+        (AnswerError("too long"), False),
+        (TransientError("busy", overloaded=True), False),
+    ):
+        judge = counting([script])
+        judge.identity = repr(script)
+        for _ in range(2):
+            asked = (await ask_all(judge, ledger, [a_request(judge.profile)]))[0]
+            assert asked.judgments[0].status == "unscored"
+            count = len(judge.asked)
+        assert (await ask_all(judge, ledger, [a_request(judge.profile)]))[0].judgments[0].status == "unscored"
+        assert (len(judge.asked) == count) == stored
+
+
+async def test_equal_requests_under_way_are_asked_once(ledger):
+    gate = asyncio.Event()
+
+    async def waits(request):
+        await gate.wait()
+        return GOOD
+
+    judge = counting(waits)
+    spent = Spent()
+    requests = [a_request(judge.profile) for _ in range(50)]
+    for kept in (None, ledger):
+        gate.clear()
+        judge.asked.clear()
+        work = asyncio.ensure_future(ask_all(judge, kept, requests, spent=spent, fresh=True))
+        await asyncio.sleep(0.01)
+        gate.set()
+        assert {asked.judgments[0].level for asked in await work} == {"yes"}
+        assert len(judge.asked) == 1
+    assert (spent.asked, spent.shared) == (2, 98)
+
+
+async def test_judges_without_an_identity_are_asked_each_time(ledger):
+    judge = kardia.FakeJudge(GOOD, profile=profile())
+    await ask_all(judge, ledger, [a_request(judge.profile) for _ in range(3)])
+    assert len(judge.asked) == 3
+
+
+async def test_whoever_waits_for_one_that_fails_asks_for_itself():
+    first = asyncio.Event()
+
+    async def fails_once(request):
+        if not first.is_set():
+            first.set()
+            await asyncio.sleep(0.01)
+            return JudgeUnreachable("gone")
+        return GOOD
+
+    judge = counting(fails_once)
+    desk = Desk(judge)
+    requests = [a_request(judge.profile) for _ in range(2)]
+    assert desk.known(requests) == [None, None]
+    found = await asyncio.gather(*(desk.ask(request) for request in requests), return_exceptions=True)
+    assert isinstance(found[0], JudgeUnreachable)
+    assert found[1].judgments[0].level == "yes"
+
+
+# stopping
+
+
+async def test_a_stop_lets_what_is_under_way_finish(ledger):
+    started = asyncio.Event()
+
+    async def slow(request):
+        started.set()
+        await asyncio.sleep(0.02)
+        return fitting(request)
+
+    judge = counting(slow, concurrency=2)
+    desk = Desk(judge, ledger=ledger)
+    requests = Planner(RUBRIC, judge.profile).plan(CONVERSATION).requests
+    desk.known(requests)
+    tasks = [asyncio.ensure_future(desk.ask(request)) for request in requests]
+    await started.wait()
+    desk.stop()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    await desk.settle()
+    assert [isinstance(item, Stopped) for item in found] == [False, False] + [True] * (len(requests) - 2)
+    assert len(judge.asked) == 2
+    assert [asked is not None for asked in Desk(judge, ledger=ledger).known(requests)][:3] == [True, True, False]
+
+
+async def test_a_hard_stop_gives_up_what_is_under_way():
+    async def forever(request):
+        await asyncio.sleep(3600)
+
+    judge = counting(forever)
+    desk = Desk(judge)
+    task = asyncio.ensure_future(desk.ask(a_request(judge.profile)))
+    await asyncio.sleep(0.01)
+    desk.stop(hard=True)
+    with pytest.raises(Stopped):
+        await task
+    assert desk.spent.requests == 1  # it was sent, and may be billed
+
+
+# the budget
+
+
+async def test_a_budget_counts_every_try():
+    judge = scripted(TransientError("busy"), GOOD)
+    desk = Desk(judge, budget=Budget(max_requests=3))
+    await desk.ask(a_request(judge.profile))
+    with pytest.raises(BudgetExhausted):
+        await desk.ask(a_request(judge.profile))
+    assert (desk.spent.requests, len(judge.asked)) == (3, 3)

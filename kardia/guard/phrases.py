@@ -1,0 +1,122 @@
+"""Phrases: what people say to a judge and to nobody else, found in time that grows with the text and no faster.
+
+A phrase is a row of steps, each a pattern, that follow each other within one sentence and within reach. Steps are
+looked up one by one and joined by their places. The words alone are everyday words of emotional support ("ignore what
+he said", "the judge", "I'd rate that"); it is the row that is not.
+
+Patterns are folded like the text (see `kardia.guard.text`), so that they have neither capital letters nor accents.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from kardia.guard.text import fold
+
+__all__ = ["NUMBER_AT_THE_END", "Phrase", "Phrasebook", "phrases_of"]
+
+NUMBER_AT_THE_END = (
+    r"(?<![-\d])(?<!bis\x20)(?<!\x20a\x20)(?<!\x20до\x20)(?<!\x20al\x20)\d{1,3}(?:\s?(?:/|von|sur|de|di|su|из|z|van"
+    r"|dari)\s?\d{1,3})?"
+    r"(?:\s(?:points?|punkte?n?|puntos|pontos|punti|балл\w*))?(?=\s*(?:$|[.!,;:)\"]))"
+)
+"""As in "5/5", "5 von 5", "10."; not "1 bis 10"."""
+_SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|[。।؟]|;\s|\n\s*\n")
+_SPACE = re.compile(r"\\s(?![?+*{])| (?![?+*{])")
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One way to speak to a judge.
+
+    Attributes:
+        language: its code.
+        needs: groups of words; without one of each group in the text the phrase cannot occur.
+        reach: how many characters may stand between two steps.
+        steps: patterns, folded; a space in them stands for any white space.
+    """
+
+    language: str
+    needs: tuple[frozenset[str], ...]
+    reach: int
+    steps: tuple[str, ...]
+
+    @cached_property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """The steps, compiled when they are first needed."""
+        return tuple(re.compile(_SPACE.sub(r"\\s{1,4}", step), re.MULTILINE) for step in self.steps)
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where it stands in a folded text: start, end; at most three places."""
+        first, *others = self.patterns
+        chains = [found.span() for found in first.finditer(text)]
+        for pattern in others:
+            if not chains:
+                return
+            ends = [end for _, end in chains]
+            longer: list[tuple[int, int]] = []
+            for found in pattern.finditer(text):
+                # of all that end before it, the last is the nearest, so it alone needs a look
+                at = bisect_right(ends, found.start()) - 1
+                if at < 0 or found.start() - ends[at] > self.reach:
+                    continue
+                if _SENTENCE_END.search(text, max(ends[at] - 1, 0), found.start()) is None:
+                    longer.append((chains[at][0], found.end()))
+            chains = longer
+        yield from chains[:_MOST]
+
+
+def phrases_of(language: str, *rows: tuple[str, int, tuple[str, ...]], **names: str) -> list[Phrase]:
+    """The phrases of one language.
+
+    Args:
+        language: its code.
+        rows: needs, reach and steps of each. Needs are words with `&` between the groups; `_` is a space.
+        names: what `{name}` in a step stands for.
+    """
+    found = []
+    for needs, reach, steps in rows:
+        written = []
+        for step in steps:
+            for name, pattern in names.items():
+                step = step.replace("{" + name + "}", pattern)
+            written.append(fold(step))
+        groups = (group.split() for group in fold(needs).split("&"))
+        words = tuple(frozenset(word.replace("_", " ") for word in group) for group in groups)
+        found.append(Phrase(language, words, reach, tuple(written)))
+    return found
+
+
+class Phrasebook:
+    """Many phrases, so ordered that an ordinary text is done with after a look for a few words.
+
+    Each phrase is filed under the group of its words that costs least to look for; a text of plain letters is not
+    looked through for words of other scripts.
+    """
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        filed: dict[frozenset[str], list[Phrase]] = {}
+        for phrase in phrases:
+            # the same group for several phrases is looked for once
+            group = min(phrase.needs, key=lambda words: (len(words), sorted(words)))
+            filed.setdefault(group, []).append(phrase)
+        self._all = [(tuple(sorted(words)), tuple(under)) for words, under in filed.items()]
+        plain = [(tuple(word for word in words if word.isascii()), under) for words, under in self._all]
+        self._plain = [(words, under) for words, under in plain if words]
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where any of the phrases stands in a folded text: start, end."""
+        for words, phrases in self._plain if text.isascii() else self._all:
+            for word in words:
+                if word in text:
+                    break
+            else:
+                continue
+            for phrase in phrases:
+                if all(any(word in text for word in group) for group in phrase.needs):
+                    yield from phrase.places(text)

@@ -1,0 +1,113 @@
+"""The groups of keys inside a judge profile."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
+
+from kardia.combine import How
+
+__all__ = ["CascadeOptions", "EmbeddedOptions", "Limits", "PanelOptions", "Price", "Sampling", "Seat", "Strict"]
+
+Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
+Money = Annotated[float, Field(ge=0, strict=True)]
+Reference = Annotated[StrictStr, Field(pattern=r"\S")]
+"""A judge's name or path."""
+
+
+class Strict(BaseModel):
+    """Plain data without further keys, which nobody changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Sampling(Strict):
+    """How the judge samples. `null`: not sent, the server's default holds."""
+
+    temperature: Annotated[float, Field(ge=0, le=2, strict=True)] | None = 0.0
+    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = 7
+    """Sample n of a criterion is asked with seed + n."""
+    max_tokens: Count | None = 512
+    top_p: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    samples: Annotated[StrictInt, Field(ge=1, le=64)] = 1
+    """How often each request is asked."""
+    combine: How = "mean"
+    """How the samples become one judgment: see `kardia.combine`."""
+
+
+class Limits(Strict):
+    """How hard an endpoint may be driven."""
+
+    concurrency: Annotated[StrictInt, Field(ge=1, le=4096)] = 64
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3600, strict=True)] = 60.0
+    retries: Annotated[StrictInt, Field(ge=0, le=100)] = 6
+    """Tries after the first, where the endpoint is overloaded, fails or does not answer."""
+    reask: Annotated[StrictInt, Field(ge=0, le=20)] = 3
+    """Tries after the first, where the answer cannot be parsed."""
+
+
+class Price(Strict):
+    """What tokens cost, per million, in one currency."""
+
+    input_per_million: Money | None = None
+    output_per_million: Money | None = None
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost; None where there is no price."""
+        if self.input_per_million is None and self.output_per_million is None:
+            return None
+        paid = input_tokens * (self.input_per_million or 0.0) + output_tokens * (self.output_per_million or 0.0)
+        return paid / 1e6
+
+
+class EmbeddedOptions(Strict):
+    """How the embedded judge compares."""
+
+    min_examples: Annotated[StrictInt, Field(ge=2)] = 6
+    """With fewer examples of a criterion it abstains."""
+    batch_size: Count = 64
+    """Texts in one forward pass."""
+    device: StrictStr = "cpu"
+
+
+class Seat(Strict):
+    """A judge in a panel."""
+
+    judge: Reference
+    """Its profile: a name, or a path beside the panel's own file."""
+    weight: Annotated[float, Field(gt=0, strict=True)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_mapping(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            raise ValueError(f"a judge of a panel is written as {{judge: {data}}}, with a `weight` where it has one")
+        return data
+
+
+class PanelOptions(Strict):
+    """Several judges that are all asked."""
+
+    judges: list[Seat]
+    """2 to 16 of them."""
+    combine: How = "mean"
+    """How their judgments become one: see `kardia.combine`."""
+
+    @field_validator("judges")
+    @classmethod
+    def _a_few(cls, judges: list[Seat]) -> list[Seat]:
+        if not 2 <= len(judges) <= 16:
+            raise ValueError(f"a panel has 2 to 16 judges, not {len(judges)}")
+        return judges
+
+
+class CascadeOptions(Strict):
+    """A judge that is asked everything, and one that is asked where the first is unsure."""
+
+    first: Reference
+    then: Reference
+    unsure_below: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.8
+    """Where the first judge's confidence in its level is below this, the second is asked."""

@@ -1,0 +1,60 @@
+"""A cap is a cap."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kardia.engine.budget import Budget
+from kardia.errors import BudgetExhausted
+
+
+async def test_requests_are_counted_retries_too():
+    budget = Budget(max_requests=3)
+    await budget.take(0.0)
+    budget.settle(0.0, 2, 0.0)  # one call that took two requests
+    await budget.take(0.0)
+    with pytest.raises(BudgetExhausted, match="the budget of 3 requests is used up"):
+        await budget.take(0.0)
+
+
+async def test_near_the_end_one_waits_for_another():
+    budget = Budget(max_cost=1.0)
+    await budget.take(0.6)
+    second = asyncio.ensure_future(budget.take(0.6))
+    await asyncio.sleep(0)
+    assert not second.done()
+    budget.settle(0.6, 1, 0.1)  # it was cheaper than feared
+    await second
+    budget.settle(0.6, 1, 0.6)
+    with pytest.raises(BudgetExhausted, match=r"the budget of 1 is used up: 0.7 is spent, and the next.*may cost 0.6"):
+        await budget.take(0.6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0.1, 5.0), st.integers(1, 40))
+def test_the_cap_holds_and_is_used(seed, cap, tasks):
+    chance = random.Random(seed)
+    budget = Budget(max_cost=cap)
+    refused = []
+
+    async def one() -> None:
+        most = chance.uniform(0.05, 0.3)
+        try:
+            await budget.take(most)
+        except BudgetExhausted:
+            refused.append(most)
+            return
+        await asyncio.sleep(0)
+        budget.settle(most, 1, most * chance.uniform(0.2, 1.0))
+
+    async def main() -> None:
+        await asyncio.gather(*(one() for _ in range(tasks)))
+
+    asyncio.run(main())
+    assert budget.cost <= cap + 1e-9
+    assert all(budget.cost + most > cap - 1e-9 for most in refused)

@@ -1,0 +1,846 @@
+"""The ledger's file: what is put in stays, whatever happens to it; what is damaged is never somebody's level."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import threading
+
+import pytest
+
+from kardia.engine import sqlite
+from kardia.engine.sqlite import SQLite
+from kardia.engine.sqlite_file import moved_aside
+from kardia.engine.store import Misplaced, StoreError
+
+from .ledgers import NOW, entry, filled, finished, held, in_child, key, payload, python, stored
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite3"
+
+
+@pytest.fixture
+def store(path):
+    made = SQLite(path)
+    yield made
+    made.close()
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "kardia"]
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_what_is_put_in_comes_out(store):
+    store.put([entry(1), entry(2)], [], NOW)
+    assert sorted(store.get([key(1), key(2), key(3)])) == sorted(
+        [(key(1), "conversation 1", payload(1)), (key(2), "conversation 2", payload(2))]
+    )
+    assert [(row.entry, row.created, row.sound) for row in store.rows()] == [
+        (entry(1), NOW, True),
+        (entry(2), NOW, True),
+    ]
+    assert list(store.faults()) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 64, 65, 256, 257, 700])
+def test_any_number_of_keys_at_once(path, count):
+    store = filled(path, count)
+    assert held(store, count + 3) == set(range(count))
+    store.close()
+
+
+def test_it_is_there_for_the_next_process(path):
+    filled(path)
+    assert os.listdir(path.parent) == [path.name]  # the last one out tidies up
+    assert in_child(lambda: str(len(stored(path)))) == "40"
+
+
+def test_a_new_answer_takes_the_place_of_the_old_one(store):
+    store.put([entry(1)], [], NOW)
+    store.put([entry(1, payload=payload(5), judge="other"), entry(2)], [], NOW + 9)
+    assert [body for _, _, body in store.get([key(1)])] == [payload(5)]
+    assert [(row.entry.judge, row.created) for row in store.rows()] == [("other", NOW + 9), ("fake", NOW + 9)]
+
+
+def test_an_unscored_answer_does_not_take_the_place_of_a_scored_one(store):
+    store.put([entry(1)], [], NOW)
+    store.put([entry(1, payload=payload(5), unscored=True)], [], NOW)
+    assert [body for _, _, body in store.get([key(1)])] == [payload(1)]
+    store.put([entry(2, unscored=True)], [], NOW)
+    store.put([entry(2, payload=payload(5))], [], NOW)
+    assert [body for _, _, body in store.get([key(2)])] == [payload(5)]
+
+
+def test_ids_of_any_characters(store):
+    for number, name in enumerate(["אני", "🥀", "a\0b", "\ud800", "it's; --", ""]):
+        store.put([entry(number, name or " ")], [(key(number), "x" + name)], NOW)
+    assert len(store.get([key(number) for number in range(6)])) == 6
+    assert store.forget(["אני", "x🥀", "a\0b", "\ud800", "xit's; --"]) == [1, 1, 1, 1, 1]
+    assert held(store, 6) == {5}
+
+
+@posix
+def test_only_its_owner_can_read_it(tmp_path):
+    before = os.umask(0)
+    try:
+        store = SQLite(tmp_path / "a" / "b" / "ledger.sqlite3")
+        store.put([entry(1)], [], NOW)
+    finally:
+        os.umask(before)
+    names = sorted(os.listdir(tmp_path / "a" / "b"))
+    assert names == ["ledger.sqlite3", "ledger.sqlite3-shm", "ledger.sqlite3-wal"]
+    assert {stat.S_IMODE(os.stat(tmp_path / "a" / "b" / name).st_mode) for name in names} == {0o600}
+    assert {stat.S_IMODE(os.stat(tmp_path / folder).st_mode) for folder in ("a", "a/b")} == {0o700}
+    store.close()
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def test_many_threads(store):
+    problems = []
+
+    def work(worker):
+        try:
+            for number in range(worker, 200, 8):
+                store.put([entry(number)], [(key(number), f"also {worker}")], NOW)
+                assert number in held(store, 200)
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert held(store, 200) == set(range(200))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from ledgers import *
+store = SQLite(Path(sys.argv[1]))
+for start in range(int(sys.argv[2]), int(sys.argv[3]), 10):
+    store.put([entry(number) for number in range(start, start + 10)], [], NOW)
+    assert start in held(store, start + 1)
+store.close()
+"""
+
+
+def test_two_processes_begin_and_write_at_once(path):
+    finished([python(WRITER, path, 0, 600), python(WRITER, path, 300, 900), python(WRITER, path, 0, 900)])
+    assert stored(path, 900) == set(range(900))
+    assert list(SQLite(path).faults()) == []
+    assert moved_aside(path) == []
+
+
+def test_a_writer_waits_for_a_lock(path, monkeypatch):
+    monkeypatch.setattr(sqlite, "TRY_S", 0.02)
+    store = filled(path)
+    with sqlite3.connect(path, isolation_level=None, check_same_thread=False) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Thread(target=store.put, args=([entry(90)], [], NOW))
+        done.start()
+        assert held(store) == set(range(40))  # reading does not wait
+        done.join(0.2)
+        assert done.is_alive()
+        other.execute("COMMIT")
+        done.join(30)
+        assert held(store, 91) == {*range(40), 90}
+    other.close()
+    store.close()
+
+
+def test_a_lock_that_is_never_given_back(path, monkeypatch):
+    monkeypatch.setattr(sqlite, "TRY_S", 0.02)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.1)
+    store = filled(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="kept locked by another process"):
+        store.put([entry(90)], [], NOW)
+    other.execute("COMMIT")
+    other.close()
+    store.put([entry(90)], [], NOW)
+    assert held(store, 91) == {*range(40), 90}
+    store.close()
+
+
+@posix
+def test_both_sides_of_a_fork_write(path):
+    store = SQLite(path)
+    store.put([entry(1)], [], NOW)
+
+    def child():
+        store.put([entry(2)], [], NOW)
+        seen = held(store)
+        store.close()
+        return str(sorted(seen))
+
+    assert in_child(child) == "[1, 2]"
+    store.put([entry(3)], [], NOW)
+    assert held(store) == {1, 2, 3}
+    store.close()
+    assert list(store.faults()) == []
+
+
+@posix
+def test_a_fork_while_another_thread_writes(path):
+    store = filled(path)
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            store.put([entry(number) for number in range(40, 60)], [], NOW)
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    try:
+        for _ in range(15):
+            assert in_child(lambda: str(held(store) == set(range(40)))) == "True"
+    finally:
+        stop.set()
+        writer.join()
+    assert held(store, 60) == set(range(60))
+    store.close()
+    assert list(store.faults()) == []
+
+
+# ---------------------------------------------------------------- damage
+
+
+def garbage(path):
+    path.write_bytes(random.Random(1).randbytes(20_000))
+
+
+def no_database_but_text(path):
+    path.write_text("this is my diary\n" * 300)
+
+
+def half(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def a_page_less_one_byte(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def zeroed(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def header_gone(path):
+    with open(path, "r+b") as stream:
+        stream.write(b"garbage!" * 4)
+
+
+def middle_gone(path):
+    with open(path, "r+b") as stream:
+        stream.seek(path.stat().st_size // 2)
+        stream.write(bytes(range(256)) * 16)
+
+
+def schema_gone(path):
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"CREATE TABLE judgments", b"CREATE TABLE judgmentz"))
+
+
+def tables_renamed(path):
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE judgments RENAME TO elsewhere")
+    other.close()
+
+
+def a_column_less(path):
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE judgments RENAME COLUMN crc TO cru")
+    other.close()
+
+
+DAMAGES = [
+    garbage,
+    no_database_but_text,
+    half,
+    a_page_less_one_byte,
+    zeroed,
+    header_gone,
+    middle_gone,
+    schema_gone,
+    tables_renamed,
+    a_column_less,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damage_between_two_runs(path, damage, caplog):
+    filled(path, 400)
+    damage(path)
+    store = SQLite(path)
+    store.open()
+    held(store, 400)
+    store.put([entry(number) for number in range(400)], [], NOW)
+    assert held(store, 400) == set(range(400))
+    store.close()
+    assert list(store.faults()) == []
+    told = warnings_in(caplog)
+    assert len(told) == len([other for other in moved_aside(path) if not other.name.endswith(("-wal", "-shm"))])
+    assert all("is damaged" in sentence and ".corrupt-1" in sentence for sentence in told)
+    assert told or damage in (middle_gone, a_page_less_one_byte)  # what hits payloads alone is noticed row by row
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damage_while_it_is_used(path, damage, caplog):
+    store = filled(path, 400)
+    store.put([entry(400)], [], NOW)
+    assert held(store, 401) == set(range(401))
+    damage(path)
+    held(store, 401)
+    for number in range(401):
+        store.put([entry(number)], [], NOW)
+    assert held(store, 401) == set(range(401))
+    store.close()
+    again = SQLite(path)
+    held(again, 401)  # what was never read again while it was used may be found out only now
+    again.put([entry(number) for number in range(401)], [], NOW)
+    assert held(again, 401) == set(range(401))
+    again.close()
+    assert all("damaged" in sentence for sentence in warnings_in(caplog))
+
+
+def test_what_is_whole_is_carried_over(path, caplog):
+    store = filled(path, 2000)
+    store.put([], [(key(1999), "shared")], NOW)
+    store.close()
+    with open(path, "r+b") as stream:
+        stream.seek(path.stat().st_size // 2 // 4096 * 4096)
+        stream.write(b"\xff" * 4096)  # one page in the middle
+    store.open()
+    store.get([key(number) for number in range(2000)])
+    list(map(store.get, ([key(number)] for number in range(2000))))
+    assert 1900 < len(held(store, 2000)) < 2000
+    assert len(warnings_in(caplog)) == 1
+    assert "entries that are whole are in a new one" in warnings_in(caplog)[0]
+    assert list(store.faults()) == []
+    if 1999 in held(store, 2000):
+        assert store.forget(["shared"]) == [1]
+    store.close()
+
+
+def test_damaged_ones_are_numbered(path, caplog):
+    for number in (1, 2, 3):
+        garbage(path)
+        store = SQLite(path)
+        store.put([entry(number)], [], NOW)
+        store.close()
+    assert [other.name for other in moved_aside(path)] == [f"ledger.sqlite3.corrupt-{number}" for number in (1, 2, 3)]
+    assert stored(path) == {3}
+
+
+def test_the_log_of_another_ledger(path, tmp_path, caplog):
+    filled(path)
+    other = SQLite(tmp_path / "other.sqlite3")
+    other.put([entry(number, payload=payload(number), conversation="other") for number in range(20, 300)], [], NOW)
+    shutil.copy(tmp_path / "other.sqlite3-wal", tmp_path / "ledger.sqlite3-wal")
+    store = SQLite(path)
+    store.open()
+    held(store, 300)
+    store.put([entry(number) for number in range(300)], [], NOW)
+    assert held(store, 300) == set(range(300))
+    store.close()
+    other.close()
+
+
+def test_the_log_of_another_database(path, tmp_path, caplog):
+    filled(path)
+    with sqlite3.connect(tmp_path / "other.sqlite3") as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE diary (day TEXT)")
+        other.executemany("INSERT INTO diary VALUES (?)", [["dear diary " * 20]] * 500)
+        other.commit()
+        shutil.copy(tmp_path / "other.sqlite3-wal", tmp_path / "ledger.sqlite3-wal")
+    other.close()
+    store = SQLite(path)
+    store.open()
+    assert held(store) == set()
+    store.put([entry(1)], [], NOW)
+    assert held(store) == {1}
+    store.close()
+    assert len(warnings_in(caplog)) == 1
+
+
+@posix
+def test_deleted_while_it_is_used(path, caplog):
+    store = filled(path)
+    assert held(store) == set(range(40))
+    path.unlink()
+    store.put([entry(41)], [], NOW)
+    assert held(store, 50) == {41}
+    store.close()
+    assert stored(path, 50) == {41}
+    assert warnings_in(caplog) == [f"the ledger {path} was moved or deleted while it was used: a new one is begun"]
+
+
+@posix
+def test_deleted_and_begun_anew_by_another_process(path, caplog):
+    store = filled(path)
+    held(store)
+    for suffix in ("", "-wal", "-shm"):
+        (path.parent / (path.name + suffix)).unlink(missing_ok=True)
+    finished([python(WRITER, path, 100, 110)])
+    store.put([entry(41)], [], NOW)
+    assert held(store, 110) == {41, *range(100, 110)}
+    store.close()
+    assert stored(path, 110) == {41, *range(100, 110)}
+    assert list(SQLite(path).faults()) == []
+
+
+BOTH_SEE_IT = """
+import sys
+from pathlib import Path
+from ledgers import *
+store = SQLite(Path(sys.argv[1]))
+try: held(store)  # opens it
+except Exception: pass
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(sys.argv[2]), int(sys.argv[2]) + 50):
+    store.put([entry(number)], [], NOW)
+store.close()
+"""
+
+
+@pytest.mark.parametrize("damage", [garbage, half, header_gone], ids=lambda damage: damage.__name__)
+def test_two_processes_find_it_damaged_at_once(path, damage):
+    filled(path, 400)
+    both = [python(BOTH_SEE_IT, path, start, stdin=subprocess.PIPE) for start in (1000, 2000)]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    damage(path)
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        assert process.wait(60) == 0
+        process.communicate()
+    store = SQLite(path)
+    assert held(store, 2100) >= {*range(1000, 1050), *range(2000, 2050)}
+    assert list(store.faults()) == []
+    store.close()
+
+
+def copies(path, folder):
+    """The database with its log, as a killed process would leave them."""
+    for suffix in ("", "-wal"):
+        source = path.parent / (path.name + suffix)
+        if source.exists():
+            shutil.copy(source, folder / (path.name + suffix))
+    return folder / path.name
+
+
+@pytest.mark.parametrize("where", ["", "-wal"])
+def test_a_flipped_byte_anywhere_never_makes_another_level(path, tmp_path, where, caplog):
+    """`held` compares every payload that comes out with the one that was put in."""
+    caplog.set_level(logging.CRITICAL)
+    store = filled(path)
+    if where:
+        for number in range(40, 60):
+            store.put([entry(number)], [], NOW)
+    size = os.path.getsize(f"{path}{where}")
+    chance = random.Random(7)
+    places = {*range(0, 100, 3), *chance.sample(range(size), 120)}
+    places |= {page + offset for page in range(0, size, 4096) for offset in (0, 3, 5, 7, 8, 9, 12)}
+    losses = 0
+    for number, place in enumerate(sorted(place for place in places if place < size)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        copy = copies(path, folder)
+        with open(f"{copy}{where}", "r+b") as stream:
+            stream.seek(place)
+            old = stream.read(1)[0]
+            stream.seek(place)
+            stream.write(bytes([old ^ (1 << chance.randrange(8))]))
+        flipped = SQLite(copy)
+        try:
+            there = held(flipped, 60)
+            flipped.put([entry(number) for number in range(60)], [], NOW)
+            assert held(flipped, 60) >= there
+        except StoreError:
+            there = set()
+        flipped.close()
+        losses += len(there) < (60 if where else 40)
+        shutil.rmtree(folder)
+    store.close()
+    assert losses  # or nothing was ever hit
+
+
+def test_a_row_that_is_damaged_is_asked_again_and_replaced(path):
+    filled(path)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE judgments SET payload = replace(payload, 'passage 7', 'passage 8') WHERE id = 8")
+        other.execute("UPDATE judgments SET crc = crc + 1 WHERE id = 10")
+        other.execute("UPDATE judgments SET payload = 17 WHERE id = 12")
+    other.close()
+    store = SQLite(path)
+    assert held(store) == {*range(40)} - {7, 9, 11}
+    assert sum(not row.sound for row in store.rows()) == 3
+    store.put([entry(7), entry(9), entry(11)], [], NOW)
+    assert held(store) == {*range(40)}
+    store.close()
+
+
+def test_an_index_that_points_to_another_row(path):
+    """Two keys swapped, each with the other's payload and checksum: what is checked is the key that was asked for."""
+    filled(path)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE judgments SET key = x'00' WHERE id = 1")
+        other.execute("UPDATE judgments SET key = ? WHERE id = 2", [key(0)])
+        other.execute("UPDATE judgments SET key = ? WHERE id = 1", [key(1)])
+    other.close()
+    store = SQLite(path)
+    assert held(store) == {*range(2, 40)}
+    store.close()
+
+
+# ---------------------------------------------------------------- what is no place for it
+
+
+def test_a_directory(path):
+    path.mkdir()
+    with pytest.raises(Misplaced, match="is a directory"):
+        SQLite(path).open()
+
+
+@posix
+def test_something_that_is_no_file(path):
+    os.mkfifo(path)
+    with pytest.raises(Misplaced, match="is no file"):
+        SQLite(path).open()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Misplaced, match="cannot be made"):
+        SQLite(tmp_path / "file" / "folder" / "ledger.sqlite3").open()
+
+
+def test_the_database_of_another_program(path, caplog):
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    other.close()
+    before = path.read_bytes()
+    for work in (SQLite(path).open, lambda: SQLite(path).forget(["x"]), lambda: list(SQLite(path).rows())):
+        with pytest.raises(Misplaced, match="another program"):
+            work()
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_ledger_of_a_newer_kardia(path):
+    filled(path)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 2")
+    other.close()
+    for work in (SQLite(path).open, lambda: list(SQLite(path).rows())):
+        with pytest.raises(Misplaced, match=r"newer kardia \(format 2; this one knows 1\); update"):
+            work()
+
+
+def test_an_empty_file(path):
+    path.touch()
+    store = SQLite(path)
+    store.put([entry(1)], [], NOW)
+    assert held(store) == {1}
+    store.close()
+
+
+def test_looking_after_what_is_no_ledger(path):
+    path.touch()
+    with pytest.raises(Misplaced, match="is no ledger"):
+        list(SQLite(path).rows())
+    garbage(path)
+    for work in (lambda: list(SQLite(path).rows()), lambda: SQLite(path).prune(), lambda: list(SQLite(path).faults())):
+        with pytest.raises(StoreError, match="is damaged"):
+            work()
+    assert os.listdir(path.parent) == [path.name]  # and nothing is moved
+
+
+# ---------------------------------------------------------------- what cannot be written
+
+
+def test_a_full_disk(path):
+    store = filled(path)
+    store.open()
+    (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
+    store._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(StoreError, match=r"cannot be written \(database or disk is full\)"):
+        store.put([entry(number) for number in range(40, 4000)], [], NOW)
+    assert held(store) == set(range(40))
+    store._writer.execute("PRAGMA max_page_count = 100000")
+    store.put([entry(number) for number in range(400)], [], NOW)
+    assert held(store, 400) == set(range(400))
+    store.close()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from ledgers import *
+from kardia.engine.store import StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+store, done = SQLite(Path(sys.argv[1])), 0
+try:
+    while done < 100_000:
+        store.put([entry(done)], [], NOW)
+        done += 1
+except StoreError as problem:
+    print(problem)
+assert not done or held(store, done) == set(range(done))
+print(done)
+"""
+
+
+@posix
+@pytest.mark.parametrize("limit", [200_000, 30_000, 5_000, 0])
+def test_a_file_that_may_not_grow(path, limit):
+    (told,) = finished([python(LIMITED, path, limit)])
+    sentence, done = told.splitlines()
+    assert str(path) in sentence
+    assert "cannot be" in sentence
+    assert bool(int(done)) == (limit > 100_000)
+    assert moved_aside(path) == []
+    store = SQLite(path)  # what was stored outlives it
+    assert held(store, int(done) + 1) == set(range(int(done)))
+    store.put([entry(90_000)], [], NOW)
+    store.close()
+    assert list(store.faults()) == []
+
+
+def as_nobody(work):
+    """As a user who may write nothing here; root may everything."""
+
+    def dropped():
+        if not os.geteuid():
+            os.setgid(65534)
+            os.setuid(65534)
+        return work()
+
+    return in_child(dropped)
+
+
+@pytest.fixture
+def open_place(tmp_path):
+    """A folder that everybody can reach: pytest's own are closed to others."""
+    folders = [tmp_path, *tmp_path.parents]
+    changed = [(folder, folder.stat().st_mode) for folder in folders if folder.owner() == tmp_path.owner()]
+    for folder, mode in changed:
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH | stat.S_IROTH)
+    yield tmp_path
+    for folder, mode in changed:
+        folder.chmod(mode)
+
+
+def sentence(work):
+    try:
+        return work()
+    except StoreError as problem:
+        return f"{type(problem).__name__} {problem}"
+
+
+@posix
+def test_a_folder_that_may_not_be_written(open_place):
+    folder = open_place / "folder"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o555)
+    path = folder / "ledger.sqlite3"
+    told = as_nobody(lambda: sentence(SQLite(path).open))
+    assert told == f"StoreError the ledger {path} cannot be made (Permission denied)"
+    assert os.listdir(folder) == []
+
+
+@posix
+def test_a_file_that_may_not_be_written(open_place):
+    path = open_place / "ledger.sqlite3"
+    filled(path)
+    path.chmod(0o444)
+    open_place.chmod(0o777)
+
+    def work():
+        store = SQLite(path)
+        there = held(store)  # reading goes
+        told = sentence(lambda: store.put([entry(90)], [], NOW))
+        store.close()
+        return f"{len(there)} {told}"
+
+    told = as_nobody(work)
+    assert told == f"40 StoreError the ledger {path} cannot be written (attempt to write a readonly database)"
+
+
+@posix
+def test_a_file_that_may_not_be_read(open_place):
+    path = open_place / "ledger.sqlite3"
+    filled(path)
+    path.chmod(0)
+    told = as_nobody(lambda: sentence(SQLite(path).open))
+    assert told == f"StoreError the ledger {path} cannot be opened (unable to open database file)"
+
+
+@posix
+def test_damage_in_a_folder_that_may_not_be_written(open_place):
+    folder = open_place / "folder"
+    folder.mkdir()
+    path = folder / "ledger.sqlite3"
+    garbage(path)
+    path.chmod(0o666)
+    folder.chmod(0o555)
+    told = as_nobody(lambda: sentence(SQLite(path).open))
+    assert told == f"StoreError the ledger {path} cannot be made (Permission denied)"
+    assert path.stat().st_size == 20_000
+
+
+# ---------------------------------------------------------------- a kill
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from ledgers import *
+store, number = SQLite(Path(sys.argv[1])), int(sys.argv[2])
+while True:
+    store.put([entry(number), entry(number + 1)], [], NOW)
+    os.write(1, b"%d\\n" % (number + 1))
+    number += 2
+"""
+
+
+@posix
+def test_what_was_put_outlives_a_kill_at_any_moment(path):
+    done, chance = 0, random.Random(3)
+    for _ in range(8):
+        process = python(KILLED, path, done)
+        wanted = done + chance.randrange(1, 400)
+        for line in process.stdout:
+            if (written := int(line)) >= wanted:
+                break
+        process.send_signal(signal.SIGKILL)
+        written = max([written, *map(int, process.communicate()[0].split())])
+        done = written + 1
+        store = SQLite(path)
+        assert held(store, done) == set(range(done))
+        store.close()
+        assert list(store.faults()) == []
+    assert moved_aside(path) == []
+
+
+# ---------------------------------------------------------------- looking after it
+
+
+def test_prune(path):
+    store = SQLite(path)
+    store.put([entry(number) for number in range(10)], [(key(1), "shared"), (key(15), "none")], NOW)
+    store.put([entry(number, judge="other") for number in range(10, 20)], [], NOW + 100)
+    store.put([entry(number, judge="other", unscored=True) for number in range(20, 30)], [], NOW + 200)
+    assert store.prune(before=NOW) == 0
+    assert store.prune(before=NOW + 100, judge="other") == 0
+    assert store.prune(unscored=True, judge="fake") == 0
+    assert store.prune(unscored=True, judge="other") == 10
+    assert held(store) == {*range(20)}
+    assert store.prune(before=NOW + 50) == 10
+    assert held(store) == {*range(10, 20)}
+    assert store.forget(["shared"]) == [0]
+    assert store.prune(judge="other") == 10
+    store.put([entry(1)], [], NOW)
+    assert store.prune() == 1
+    assert held(store) == set()
+    store.close()
+
+
+def test_prune_frees_the_space(path):
+    store = filled(path, 3000)
+    before = store.size()
+    assert store.prune(judge="fake") == 3000
+    assert store.size() < before / 20
+
+
+def test_prune_while_somebody_writes(path):
+    store = filled(path, 400)
+    held(store, 400)
+    assert SQLite(path).prune(before=NOW + 1) == 400
+    assert held(store, 400) == set()
+    store.put([entry(1)], [], NOW)
+    assert held(store, 400) == {1}
+    store.close()
+
+
+def bytes_in(folder):
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["alone", "while it is used"])
+def test_forget_leaves_no_byte(path, tmp_path, opened):
+    secret = "the words that nobody else may ever read"
+    store = SQLite(path)
+    for number in range(0, 600, 6):
+        told = payload(number).replace(b"passage", secret.encode())
+        store.put([entry(number, "whispering", payload=told)], [], NOW)
+        store.put([entry(number + 1, "whispering", payload=told.replace(b"nobody", b"NOBODY"))], [], NOW)
+        store.put([entry(number + 1, "whispering", payload=told)], [], NOW)  # written over
+        store.put([entry(other) for other in range(number + 2, number + 6)], [], NOW)
+    if not opened:
+        store.close()
+    assert secret.encode() in bytes_in(tmp_path)
+    assert SQLite(path).forget(["whispering", "nobody"]) == [200, 0]
+    assert secret.encode() not in bytes_in(tmp_path)
+    assert b"NOBODY" not in bytes_in(tmp_path)
+    assert b"whispering" not in bytes_in(tmp_path)
+    assert held(store, 600) == {number for number in range(600) if number % 6 > 1}
+    store.close()
+    assert secret.encode() not in bytes_in(tmp_path)
+
+
+def test_forget_finds_what_another_conversation_asked_for(store):
+    store.put([entry(1, "first"), entry(2, "first")], [], NOW)
+    store.put([], [(key(1), "second"), (key(1), "first"), (key(9), "second")], NOW)
+    store.put([entry(2, "third")], [], NOW)  # asked again
+    assert store.forget(["second"]) == [1]
+    assert held(store) == {2}
+    assert store.forget(["third", "first"]) == [1, 0]
+    assert held(store) == set()
+
+
+def test_forget_says_when_somebody_still_reads(path, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.1)
+    filled(path)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM judgments").fetchone()
+    with pytest.raises(StoreError, match="another process is reading it; do it again"):
+        SQLite(path).forget(["conversation 3"])
+    reader.execute("COMMIT")
+    reader.close()
+    assert SQLite(path).forget(["conversation 3"]) == [0]
+    assert b"passage 3 " not in bytes_in(path.parent)
+
+
+def test_faults(path):
+    store = filled(path, 400)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_master SET rootpage = 3 WHERE name = 'uses'")
+        other.commit()
+    other.close()
+    assert list(store.faults())
