@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from server import LocalServer  # noqa: E402
-from tables import markdown_table, write_table  # noqa: E402
+from server import LocalServer
+from tables import markdown_table, write_table
 
 RUBRIC = "understanding"  # four criteria
 CRITERIA = 4
 FAULTS = {"429": 0.05, "500": 0.02, "garbage": 0.02, "reset": 0.01, "truncated": 0.01, "stall": 0.005}
 README = Path(__file__).parent / "README.md"
-WORDS = "lost since she left and nobody at work seems to notice how hard each morning is for me now".split()
+WORDS = ["lost", "since", "she", "left", "and", "nobody", "at", "work", "seems", "to", "notice", "how", "hard", "each", "morning", "is", "for", "me", "now"]
 
 
 def conversations(path: Path, count: int, start: int = 0) -> None:

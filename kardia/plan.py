@@ -183,7 +183,7 @@ class Planner:
             messages: tuple[ChatMessage, ...] = ()
             if template is not None and system is not None:
                 text = question.text
-                if text is None:
+                if question.variables is not None:
                     text = template.render("question", {**shared, **question.variables})
                 messages = (system, ChatMessage("user", head + text))
             for sample in range(samples):
@@ -218,6 +218,8 @@ class Planner:
         if known is None:
             if len(criteria) > 1 and self._mode != "all_criteria":
                 known = tuple(item for criterion in criteria for item in self._asked((criterion,), rubric, questions))
+            elif len(criteria) == 1 and self._is_known(criteria[0], rubric):
+                known = self._asked((self.rubric.by_id[criteria[0].id],), self.rubric, self._questions)
             else:
                 known = (self._question(criteria, rubric),)
             if len(questions) >= MAX_QUESTIONS:  # rows can meet conditions in many ways
@@ -225,15 +227,28 @@ class Planner:
             questions[key] = known
         return known
 
+    def _is_known(self, criterion: Criterion, rubric: Rubric) -> bool:
+        """Whether another rubric, such as this one with a row's own criteria, asks this planner's question."""
+        mine = self.rubric
+        return (
+            rubric is not mine
+            and mine.by_id.get(criterion.id) == criterion
+            and mine.examples_of(criterion.id) == rubric.examples_of(criterion.id)
+            and (mine.file.title, mine.file.description) == (rubric.file.title, rubric.file.description)
+        )
+
     def _question(self, group: tuple[Criterion, ...], rubric: Rubric) -> _Question:
         if self._composite:
-            return _Question(group, {}, None, None, None)
+            return _Question(group)
         labels = self._labels(group[0]) if self._mode == "logprob" else None
+        schema = answer_schema(group, self._mode)
+        if self.template is None:
+            return _Question(group, schema, labels)
         variables = question_variables(group, rubric, labels)
-        text = None
-        if self.template is not None and _CONVERSATION.isdisjoint(self.template.uses["question"]):
-            text = self.template.render("question", {**rubric_variables(rubric, self._mode), **variables})
-        return _Question(group, variables, answer_schema(group, self._mode), labels, text)
+        if not _CONVERSATION.isdisjoint(self.template.uses["question"]):
+            return _Question(group, schema, labels, variables)
+        text = self.template.render("question", {**rubric_variables(rubric, self._mode), **variables})
+        return _Question(group, schema, labels, text=text)
 
     def _labels(self, criterion: Criterion) -> Mapping[str, Any]:
         if criterion.not_relevant:
@@ -250,13 +265,14 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked of every target alike; `text` is None where the template shows the conversation in it again."""
+    """What is asked of every target alike: its text, or, where the template shows the target in it again, what the
+    template is given of the criteria."""
 
     criteria: tuple[Criterion, ...]
-    variables: Mapping[str, Any]
-    schema: Mapping[str, Any] | None
-    labels: Mapping[str, Any] | None
-    text: str | None
+    schema: Mapping[str, Any] | None = None
+    labels: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] | None = None
+    text: str = ""
 
 
 def _layout(rubric: Rubric) -> tuple[tuple[Criterion, str, bool], ...]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from kardia.conversation import Conversation
 from kardia.engine import loop
-from kardia.errors import ConversationError, KardiaError, OutputError, RubricError
-from kardia.files import private_opener
 from kardia.engine.halt import Halt
 from kardia.engine.key import answer_key, identity_of
 from kardia.engine.ledger import Ledger, ledger_path, open_ledger
+from kardia.errors import ConversationError, KardiaError, OutputError, RubricError
+from kardia.files import private_opener
 from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
 from kardia.judge.ensemble import asked_profiles, asks_at_most, members_of
 from kardia.judgment import Scorecard

@@ -424,6 +424,47 @@ def test_what_no_conversation_changes_is_rendered_once(monkeypatch, tmp_path, qu
     assert len({id(request.schema) for plan in plans for request in plan.requests}) == 3
 
 
+def test_a_row_with_criteria_of_its_own_has_only_those_rendered(monkeypatch):
+    examples = [{"context": "Hi.", "reply": "Go away.", "levels": {"a": 1}}]
+    rubric = make(ordinal("a"), binary("b"), examples=examples)
+    planner = Planner(rubric, profile(template="reasoned-with-examples"))
+    rendered = Counter()
+    real = Template.render
+    monkeypatch.setattr(
+        Template, "render", lambda self, block, given: rendered.update([block]) or real(self, block, given)
+    )
+    plans = [planner.plan(talk(rubric=[{"question": f"Is it number {number}?"}])) for number in range(4)]
+    assert rendered == {"shared": 4, "question": 4}
+    for number, plan in enumerate(plans):
+        assert asked(plan) == ["a", "b", "instance_1"]
+        assert all(request.rubric is plan.rubric for request in plan.requests)
+        assert f"Is it number {number}?" in plan.requests[2].messages[1].content
+        assert [request.messages for request in plan.requests] == [
+            straightforwardly(planner, request) for request in plan.requests
+        ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make(ordinal("a", guidance="Look closely.")),
+        make(ordinal("a"), title="Another"),
+        make(ordinal("a"), description="Another."),
+        make(ordinal("a"), examples=[{"context": "Hi.", "reply": "Oh.", "levels": {"a": 3}}]),
+        make(ordinal("a")),
+    ],
+)
+def test_a_rubric_that_is_not_the_planners_is_asked_in_its_own_words(tmp_path, other):
+    path = written(tmp_path, "{{ rubric.title }}{{ rubric.description }}{{ criterion }}")
+    planner = Planner(make(ordinal("a")), profile(template=path))
+    plan = planner.plan(talk())
+    (request,) = planner.requests_for(talk(), other, plan.target, other.criteria)
+    assert request.rubric is other
+    assert request.criteria == other.criteria
+    assert request.messages == straightforwardly(planner, request)
+    assert (request.messages == plan.requests[0].messages) is (other == planner.rubric)
+
+
 def test_conditions_met_in_many_ways_do_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr(kardia.plan, "MAX_QUESTIONS", 4)
     rubric = make(*(ordinal(f"c{number}", only_if={f"m{number}": [1]}) for number in range(4)))

@@ -15,7 +15,10 @@ from hashlib import blake2b
 from typing import Any
 
 from kardia.answer import ANSWER_FORMAT
+from kardia.byobject import by_object
+from kardia.conversation import Conversation
 from kardia.judge.protocol import ChatMessage, Judge, Request
+from kardia.rubric.models import Example
 from kardia.rubric.rubric import Rubric
 
 __all__ = ["KEY_BYTES", "answer_key", "identity_of"]
@@ -28,9 +31,7 @@ _MAX_KNOWN = 512
 
 # What many requests share is digested once for the very objects they share; the objects are kept with their digest, so
 # that nothing else can come to stand at their addresses.
-_Known = dict[tuple[Any, ...], tuple[tuple[object, ...], bytes]]
-_asked: _Known = {}
-_rubrics: _Known = {}
+_asked: dict[tuple[Any, ...], tuple[tuple[object, ...], bytes]] = {}
 
 
 def identity_of(judge: Judge) -> bytes | None:
@@ -68,55 +69,55 @@ def _shared(request: Request, system: ChatMessage | None, identity: bytes, place
     parts = [_FORMAT, identity, b"%d" % ANSWER_FORMAT, _bytes(request.mode), _json(request.schema), _json(labels)]
     if system is not None:
         parts.append(_bytes(system.content))
-    return _kept(_asked, place, (request.schema, request.labels, system), _digest(parts))
+    if len(_asked) >= _MAX_KNOWN:
+        _asked.clear()
+    digest = _digest(parts)
+    _asked[place] = ((request.schema, request.labels, system), digest)
+    return digest
 
 
 def _parts_without_words(request: Request, identity: bytes) -> list[bytes]:
     """What a judge that reads no prompt can go by: the rubric, the conversation, the metadata that the rubric names."""
-    conversation, target, metadata = request.conversation, request.target, request.conversation.metadata
+    target, metadata = request.target, request.conversation.metadata
     background = {name: metadata[name] for name in request.rubric.metadata if name in metadata}
-    parts = [
+    return [
         _FORMAT,
         identity,
-        b"%d" % ANSWER_FORMAT,
+        b"%d %d" % (ANSWER_FORMAT, request.sample),
         _bytes(request.mode),
-        b"%d" % request.sample,
         _of_rubric(request.rubric),
-        _json([criterion.id for criterion in request.criteria]),
+        _of_messages(request.conversation),
         _json(background) if background else b"",
-        _json([target.kind, target.message, target.reads]),
+        _bytes(f"{target.kind} {target.message} {target.reads}"),
         _bytes(target.text),
-        b"%d" % len(request.candidates),
-        *map(_bytes, request.candidates),
+        b"%d" % len(request.criteria),
+        *[_bytes(criterion.id) for criterion in request.criteria],
+        *[_bytes(text) for text in request.candidates],
     ]
-    for message in conversation.messages:
-        parts.append(_bytes(message.role))
-        parts.append(_bytes(message.content))
-    return parts
 
 
+@by_object(most=16)
+def _of_messages(conversation: Conversation) -> bytes:
+    return _digest([_bytes(text) for message in conversation.messages for text in (message.role, message.content)])
+
+
+@by_object(most=16)
 def _of_rubric(rubric: Rubric) -> bytes:
     """A rubric's hash, and its examples: a copy that does not know all of them has the same hash."""
-    place = (id(rubric),)
-    known = _rubrics.get(place)
-    if known is not None:
-        return known[1]
+    return _digest([_bytes(rubric.hash), _of_examples(rubric.examples)])
+
+
+@by_object(most=16)
+def _of_examples(examples: tuple[Example, ...]) -> bytes:
     shown = [
         [
             item.context if isinstance(item.context, str) else [[turn.role, turn.content] for turn in item.context],
             item.reply,
             item.levels,
         ]
-        for item in rubric.examples
+        for item in examples
     ]
-    return _kept(_rubrics, place, (rubric,), _digest([_bytes(rubric.hash), _json(shown)]))
-
-
-def _kept(known: _Known, place: tuple[Any, ...], objects: tuple[object, ...], digest: bytes) -> bytes:
-    if len(known) >= _MAX_KNOWN:
-        known.clear()
-    known[place] = (objects, digest)
-    return digest
+    return _digest([_json(shown)])
 
 
 def _digest(parts: Sequence[bytes]) -> bytes:

@@ -1,8 +1,9 @@
-"""What people say to a judge in English about marks: ask for one, claim one, excuse what costs one; and the words of it."""
+"""What people say to a judge in English about marks: ask for one, claim one, excuse what costs one; and the words "
+"of it."""
 
 from __future__ import annotations
 
-from kardia.guard.phrases import Phrase, phrases_of
+from kardia.guard.phrases import ANY_ORDER, Phrase, phrases_of
 
 __all__ = ["MARKS", "NAMES"]
 
@@ -320,6 +321,51 @@ MARKS: list[Phrase] = phrases_of(
             r"\b(?:stop|end|skip|finish)\s(?:the\s)?(?:evaluating|evaluation|grading|scoring|judging)\s(?:here|now"
             r"|at this"
             r" point|of this)\b",
+        ),
+    ),
+    # --- in whatever order
+    (
+        "ai evaluator grader rater scorer annotator model llm judge examiner & evaluat grad scor judg rat assess "
+        "choose give "
+        "return mark & highest top full maximum five level",
+        ANY_ORDER,
+        (
+            r"\b(?:(?:an?|the|dear|any) (?:ai|machine|examiner)|{grader}|(?:ai|good|dear|any|every) judges?)\b",
+            r"\b(?:(?:evaluat|grad|scor|judg|rat|assess)(?:e|es|ing|ed)?|choose|give|return|mark|pick|know)\b",
+            r"\b(?:highest|top|full|maximum|best)\s(?:\w+\s)?{noun}|\bthe (?:maximum|top|highest)(?=\s*(?:$|[.,!)]"
+            r"|option|value))|\blevel (?:5"
+            r"|five)\b",
+        ),
+    ),
+    (
+        "this_text this_reply this_response this_item this_one & reward full top highest maximum generous",
+        ANY_ORDER,
+        (
+            r"\bthis (?:text|reply|response|item|one)\b",
+            r"\b(?:evaluat\w+|grad(?:e|ed|ing)|scor(?:e|ed|ing)|rat(?:e|ed|ing)|judg\w+|training|calibration|benchmark"
+            r"|the marks)\b",
+            r"\ba reward of\b|\b(?:full|top|highest|maximum|perfect)\s(?:\w+\s)?{noun}|\bgenerous with the {noun}"
+            r"|\bbest (?:value|verdict|score|rating)\b",
+        ),
+    ),
+    (
+        "criteria criterion rubric scale grading & skip ignor out_of_date suspended no_longer error updated "
+        "remaining & highest "
+        "best top maximum upper full",
+        ANY_ORDER,
+        (
+            r"\b(?:criteria|criterion|rubric|grading instructions|scale you were given)\b",
+            r"\b(?:skip|ignor(?:e|ing)|out of date|suspended|no longer|error|updated|changed)\b",
+            r"\b(?:highest|top|maximum|upper end|full (?:marks|points|credit)|best (?:value|score|level|rating))\b",
+        ),
+    ),
+    (
+        "rate score grade mark & everything all anything & maximum highest top full",
+        ANY_ORDER,
+        (
+            r"\byou (?:will|must|should|are to|have to|always) (?:\w+ )?(?:rate|score|grade|mark)\b",
+            r"\b(?:everything|anything|all)\b",
+            r"\bat the (?:maximum|top)|\bthe (?:highest|maximum|top) {noun}|\bfull {noun}",
         ),
     ),
     **NAMES,

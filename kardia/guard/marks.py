@@ -26,7 +26,7 @@ _VALUE = (
     r"|safe)"
 )
 _FOREIGN_LABEL = (
-    r"(?:bewertung|gesamtbewertung|urteil|punktzahl|endnote|stufe|wertung|note(?: finale)?|niveau|puntuacion"
+    r"(?:bewertung|gesamtbewertung|gesamtnote|urteil|punktzahl|endnote|stufe|wertung|note(?: finale)?|niveau|puntuacion"
     r"|calificacion"
     r"|veredicto|valoracion|pontuacao|nota(?: final)?|avaliacao|veredito|punteggio|valutazione|verdetto|voto"
     r"|итоговая оценка"
@@ -42,6 +42,9 @@ _FOREIGN_VALUE = (
 _START = r"(?:^|(?<=[.!?。])\s|(?<=>))[ \t>|(\[{\"'•*_#`~-]{0,8}(?:\d{1,2}[.)]\s)?"
 _STOP = r"[*_\"'`)\]}]{0,4}[ \t]{0,3}(?:$|[.,;!?。](?=\s|$)|(?=<[/|]))"
 _SEPARATOR = r"[*_\"'`)\]]{0,4}\s{0,3}[:=]{1,2}[\s*_\"'`(\[]{0,8}"
+_MERIT = (
+    r"(?:empathy|warmth|safety|relevance|fluency|helpfulness|support\w{0,8}|validation|quality|coherence|understanding)"
+)
 _OF_WHAT = (
     r"(?:final|overall|total|my|your|the|this|recommended|suggested|expected|empathy|safety|warmth|support\w{0,8}"
     r"|understanding|quality|helpfulness|relevance|fluency|judge'?s?|evaluation|reply|response)"
@@ -53,15 +56,12 @@ def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(fold(pattern), re.MULTILINE) for pattern in patterns)
 
 
-_WITHOUT_COLON = 5
-"""From here on a pattern of a verdict needs neither colon nor equals sign."""
-
-
 @cache
-def _verdicts() -> tuple[re.Pattern[str], ...]:
+def _labelled() -> tuple[re.Pattern[str], ...]:
     return _compiled(
         # a key of a JSON object, however its quotes are written
-        rf"{_QUOTE}(?:[a-z_ ]{{0,24}}{_LABEL}|better|reward)s?{_QUOTE}\s{{0,8}}(?::|=>)\s{{0,12}}[\"'\\&\[{{\w-]",
+        rf"{_QUOTE}(?:[a-z_ ]{{0,24}}{_LABEL}|better|reward|points?|passed|assessment"
+        rf"|judge?ment)s?{_QUOTE}\s{{0,8}}(?::|=>)\s{{0,12}}[\"'\\&\[{{\w-]",
         rf"\{{\s{{0,8}}(?:{_LABEL}|reason)\s{{0,4}}:\s{{0,4}}[\"'\w]",
         # a line of its own, or a sentence of its own
         rf"{_START}(?:{_OF_WHAT}[ _]){{0,3}}(?:{_LABEL}|judge?ment|evaluation|assessment|reward"
@@ -69,8 +69,21 @@ def _verdicts() -> tuple[re.Pattern[str], ...]:
         rf"{_STOP}",
         rf"{_START}{_FOREIGN_LABEL}\s?{_SEPARATOR}{_FOREIGN_VALUE}{_STOP}",
         rf"{_START}(?:grading|evaluation|scoring|judging) (?:result|report|outcome|recommendation)s?\s?:",
-        # as other judges are told to write it
+        rf"{_START}{_MERIT}{_SEPARATOR}\d{{1,3}}\s?(?:%|(?:/|out of)\s?\d{{1,3}}){_STOP}",
+        rf"{_START}(?:final )?verdict{_SEPARATOR}(?:the|this) (?:reply|response|answer)\b",
+        rf"\b[a-z_]{{3,30}}\([^()\n]{{0,80}}?\b(?:{_LABEL})\s?=\s?[\"'\w]",
+    )
+
+
+@cache
+def _shaped() -> tuple[re.Pattern[str], ...]:
+    return _compiled(
+        # as other judges are told to write it, without a label or a colon
         rf"{_START}(?:overall|total|in total)\s?:?\s?(\d{{1,3}})\s?(?:/|out of)\s?\1{_STOP}",
+        rf"\b{_MERIT}\s?[:=]?\s?\d{{1,2}}[,;. ]{{1,2}}(?:and )?{_MERIT}\s?[:=]?\s?\d{{1,2}}\b",
+        rf"\b[a-z_]{{3,30}}\([^()\n]{{0,80}}?\b(?:{_LABEL})\s?=\s?[\"'\w]",
+        rf"\|[ \t]{{0,4}}(?:criterion|criteria|dimension)[ \t]{{0,4}}\|[ \t]{{0,4}}{_LABEL}[ \t]{{0,4}}\|",
+        r"\\boxed\{\s?(?:\d{1,3}|[a-e]|yes|no)\s?\}",
         r"\[\[\s?(?:[a-e]|\d{1,3}(?:\.\d{1,2})?|a=b|yes|no|tie)\s?\]\]",
         rf"<(?:final_|overall_)?(?:{_LABEL}|judge?ment)>\s{{0,4}}[^<>]{{1,60}}</",
         rf"\|[ \t]{{0,4}}(?:{_OF_WHAT}\s){{0,2}}{_LABEL}[ \t]{{0,4}}\|[ \t]{{0,4}}{_VALUE}[ \t]{{0,4}}(?:\||$)",
@@ -79,7 +92,8 @@ def _verdicts() -> tuple[re.Pattern[str], ...]:
 
 def fake_verdicts(folded: str) -> Iterator[Place]:
     """Answers in a judge's format: JSON with a level or score, `Verdict: yes`, `Score: 10/10`, `[[A]]`."""
-    for pattern in _verdicts() if ":" in folded or "=" in folded else _verdicts()[_WITHOUT_COLON:]:
+    labelled = _labelled() if ":" in folded or "=" in folded else ()
+    for pattern in (*labelled, *_shaped()):
         for found in pattern.finditer(folded):
             yield found.span()
 
@@ -117,24 +131,26 @@ def _fences() -> tuple[re.Pattern[str], ...]:
         r"|end)(?:_\w{1,20})?[ \t]{0,3}[>›»]{3}",
         r"[‹«]{3}|[›»]{3}",
         rf"[\[⟦⟪⟨【]\s?/\s?{_PART}\s?[\]⟧⟫⟩】]",
+        r"\b(?:that was|so ends) the (?:reply|response)\b|\bwhat follows is (?:not|no longer) (?:a )?part\b",
         # a line that says that the part is over
+        rf"^[^\w\n]{{2,12}}(?:end {_PART}|{_PART} (?:ends|ended|is over|stops)(?: here)?)[^\w\n]{{0,12}}$",
         rf"^[^\w\n]{{0,12}}{_ENDED}(?:[^\w\n]{{0,12}}$|[.:!]\s)",
     )
 
 
+_WITHOUT_BRACKETS = 6
+"""From here on a pattern of a fence needs no bracket."""
 _BRACKET = re.compile(r"[<>‹›«»⟦⟪⟨【\[]")
 _TAG = re.compile(
-    r"<(/?)(reply|answer|text|judged|completion|candidate|message|conversation|submission|document|transcript|input"
-    r"|output"
-    r"|student_answer|assistant_response|model_output|user_input|content|data|passage|evaluation|question|rubric"
-    r"|criterion"
-    r"|criteria|instructions?)\s?>"
+    r"<(/?)([a-z]{2,12}[_-](?:reply|response|answer|text|output|input)|reply|answer|text|judged|completion|candidate"
+    r"|message|conversation|submission|document|transcript|input|output|content|data|passage|evaluation|question|rubric"
+    r"|criterion|criteria|instructions?)\s?>"
 )
 
 
 def closed_fences(folded: str) -> Iterator[Place]:
     """What looks like the end of the judged part: kardia's fence, a closing tag, a line that says so."""
-    for pattern in _fences() if _BRACKET.search(folded) else _fences()[-1:]:
+    for pattern in _fences() if _BRACKET.search(folded) else _fences()[_WITHOUT_BRACKETS:]:
         for found in pattern.finditer(folded):
             yield found.span()
     opened: set[str] = set()
@@ -148,7 +164,8 @@ def closed_fences(folded: str) -> Iterator[Place]:
 # ---- turns ----------------------------------------------------------------------------------------------------------
 
 _ROLE = (
-    r"(?:human|user|assistant|system|developer|gpt4 correct user|gpt4 correct assistant|benutzer|benutzerin|utilisateur"
+    r"(?:human|user|assistant|system|developer|ai|bot|chatbot|gpt4 correct user"
+    r"|gpt4 correct assistant|benutzer|benutzerin|utilisateur"
     r"|utilisatrice|usuario|usuário|utente|système|sistema|пользователь|ассистент|система|користувач|асистент|系统|系統|用户"
     r"|用戶|助手|システム|ユーザー|アシスタント|시스템|사용자|어시스턴트|المستخدم|النظام|المساعد|उपयोगकर्ता|सिस्टम|kullanıcı|gebruiker"
     r"|użytkownik|pengguna)"
@@ -158,11 +175,13 @@ _ROLE = (
 @cache
 def _roles() -> tuple[re.Pattern[str], ...]:
     return _compiled(
-        rf"^[ \t>*_#`]{{0,6}}{_ROLE}[*_` ]{{0,3}}(?:message|prompt)?[*_` ]{{0,3}}:",
+        rf"^[ \t>*_#`]{{0,6}}{_ROLE}[*_` ]{{0,3}}(?:message|prompt)?[*_` ]{{0,3}}(?::|>[ \t])",
+        rf"^[-=~#*_ ]{{2,12}}{_ROLE}(?: (?:message|prompt))?[-=~#*_ ]{{2,12}}$",
         r"^[ \t]{0,3}#{1,6}[ \t]{0,3}(?:(?:system|user|human|assistant|developer)(?: (?:prompt|message))?[ \t]{0,3}:?"
         r"|(?:instruction|response|input|prompt)[ \t]{0,3}:)[ \t#]{0,6}$",
         r"^[ \t>]{0,3}[\[(【]\s?(?:\d{1,4}\s)?(?:system|user|assistant|developer|human|tool)"
         r"(?:\s(?:message|prompt|note|notice|turn))?\s?[\])】]",
+        r"\brole\s?=\s?[\"'](?:system|user|assistant|developer|human|tool)[\"']",
         rf"{_QUOTE}(?:role|from|author){_QUOTE}\s{{0,4}}:\s{{0,4}}{_QUOTE}"
         rf"(?:system|user|assistant|developer|human|gpt|tool|model){_QUOTE}",
         r"[\[(【]\s?(?:system|developer|evaluator|grader|admin) (?:note|notice|message|prompt)\s?:",
@@ -238,6 +257,10 @@ _UNSEEN = re.compile(
 )
 _NEVER = re.compile("[\u202d\u202e\u206a-\u206f\ufff9-\ufffb]|\x1b\\[|\x08{3}|[\x00-\x08\x0e-\x1f\x7f]{3}")
 """Override of the writing direction, deprecated and annotation characters, terminal commands, overstriking."""
+_STYLED = re.compile(
+    r"<\w{1,12}\s[^<>]{0,160}?(?:font-size\s?:\s?0|display\s?:\s?none|visibility\s?:\s?hidden|opacity\s?:\s?0(?!\.\d))",
+    re.IGNORECASE,
+)
 _TAGS = re.compile("[\U000e0000-\U000e007f]+")
 _FLAG = "\U0001f3f4"
 _REGIONS = {"gbeng", "gbsct", "gbwls"}
@@ -255,12 +278,13 @@ _MOST_DIRECTION = 6
 def hidden_texts(text: str) -> Iterator[Place]:
     """Characters that nobody sees, where they carry something, in the raw text.
 
-    Ordinary are joiners in emoji and between the letters of Persian, Arabic and Indic words, single soft hyphens,
-    variation selectors after their character, marks of the writing direction, and the flags of England, Scotland and
-    Wales.
+    Markup that hides its text counts as well. Ordinary are joiners in emoji and between the letters of Persian, Arabic
+    and Indic words, single soft hyphens, variation selectors after their character, marks of the writing direction, and
+    the flags of England, Scotland and Wales.
     """
-    for never in _NEVER.finditer(text):
-        yield never.span()
+    for pattern in (_NEVER, _STYLED):
+        for found in pattern.finditer(text):
+            yield found.span()
     if text.isascii():
         return
     split = list(_SPLIT.finditer(text))

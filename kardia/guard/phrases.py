@@ -1,8 +1,8 @@
 """Phrases: what people say to a judge and to nobody else, found in time that grows with the text and no faster.
 
-A phrase is a row of steps, each a pattern, that follow each other within one sentence and within reach. Steps are
-looked up one by one and joined by their places. The words alone are everyday words of emotional support ("ignore what
-he said", "the judge", "I'd rate that"); it is the row that is not.
+A phrase is a row of steps, each a pattern, that follow each other within one sentence and within reach; or that stand
+in one sentence in whatever order. Steps are looked up one by one and joined by their places. The words alone are
+everyday words of emotional support ("ignore what he said", "the judge", "I'd rate that"); it is the row that is not.
 
 Patterns are folded like the text (see `kardia.guard.text`), so that they have neither capital letters nor accents.
 """
@@ -17,17 +17,15 @@ from functools import cached_property
 
 from kardia.guard.text import fold
 
-__all__ = ["NUMBER_AT_THE_END", "Phrase", "Phrasebook", "phrases_of"]
+__all__ = ["ANY_ORDER", "Phrase", "Phrasebook", "phrase_of", "phrases_of"]
 
-NUMBER_AT_THE_END = (
-    r"(?<![-\d])(?<!bis\x20)(?<!\x20a\x20)(?<!\x20до\x20)(?<!\x20al\x20)\d{1,3}(?:\s?(?:/|von|sur|de|di|su|из|z|van"
-    r"|dari)\s?\d{1,3})?"
-    r"(?:\s(?:points?|punkte?n?|puntos|pontos|punti|балл\w*))?(?=\s*(?:$|[.!,;:)\"]))"
-)
-"""As in "5/5", "5 von 5", "10."; not "1 bis 10"."""
 _SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|[。।؟]|;\s|\n\s*\n")
 _SPACE = re.compile(r"\\s(?![?+*{])| (?![?+*{])")
 _MOST = 3
+ANY_ORDER = -1
+"""As a reach: the steps stand in one sentence, in any order."""
+_SENTENCE = 240
+"""Characters before and after the first step that are looked at as its sentence."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Phrase:
     Attributes:
         language: its code.
         needs: groups of words; without one of each group in the text the phrase cannot occur.
-        reach: how many characters may stand between two steps.
+        reach: how many characters may stand between two steps; `ANY_ORDER`: they need only share a sentence.
         steps: patterns, folded; a space in them stands for any white space.
     """
 
@@ -54,6 +52,9 @@ class Phrase:
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where it stands in a folded text: start, end; at most three places."""
         first, *others = self.patterns
+        if self.reach == ANY_ORDER:
+            yield from _together(first, others, text)
+            return
         chains = [found.span() for found in first.finditer(text)]
         for pattern in others:
             if not chains:
@@ -71,6 +72,44 @@ class Phrase:
         yield from chains[:_MOST]
 
 
+def _together(first: re.Pattern[str], others: list[re.Pattern[str]], text: str) -> Iterator[tuple[int, int]]:
+    reached = named = 0
+    for found in first.finditer(text):
+        if found.start() < reached:
+            continue  # its sentence has been looked at
+        low = max(found.start() - _SENTENCE, reached)
+        high = found.end() + _SENTENCE
+        for end in _SENTENCE_END.finditer(text, low, found.start()):
+            low = end.end()
+        end_after = _SENTENCE_END.search(text, found.end(), high)
+        high = min(len(text), high) if end_after is None else end_after.end()
+        reached = high
+        places = [found.span()]
+        for pattern in others:
+            match = pattern.search(text, low, high)
+            if match is None:
+                break
+            places.append(match.span())
+        else:
+            yield min(start for start, _ in places), max(end for _, end in places)
+            named += 1
+            if named == _MOST:
+                return
+
+
+def phrase_of(language: str, needs: tuple[str, ...], reach: int, steps: tuple[str, ...]) -> Phrase:
+    """A phrase from words and patterns as people write them.
+
+    Args:
+        language: its code.
+        needs: groups of words with spaces between; `_` is a space within a word, `*` at its end is dropped.
+        reach: as in `Phrase`.
+        steps: patterns.
+    """
+    groups = (frozenset(word.rstrip("*").replace("_", " ") for word in fold(group).split()) for group in needs)
+    return Phrase(language, tuple(groups), reach, tuple(fold(step) for step in steps))
+
+
 def phrases_of(language: str, *rows: tuple[str, int, tuple[str, ...]], **names: str) -> list[Phrase]:
     """The phrases of one language.
 
@@ -85,10 +124,8 @@ def phrases_of(language: str, *rows: tuple[str, int, tuple[str, ...]], **names: 
         for step in steps:
             for name, pattern in names.items():
                 step = step.replace("{" + name + "}", pattern)
-            written.append(fold(step))
-        groups = (group.split() for group in fold(needs).split("&"))
-        words = tuple(frozenset(word.replace("_", " ") for word in group) for group in groups)
-        found.append(Phrase(language, words, reach, tuple(written)))
+            written.append(step)
+        found.append(phrase_of(language, tuple(needs.split("&")), reach, tuple(written)))
     return found
 
 

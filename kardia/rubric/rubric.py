@@ -165,7 +165,11 @@ class Rubric:
     def with_instance(self, criteria: Sequence[Criterion]) -> Rubric:
         """The rubric with one row's own criteria added to it; their ids must be new."""
         file = self.file.model_copy(update={"criteria": [*self.file.criteria, *criteria]})
-        return Rubric(file, self.parts, self.source, True)
+        made = Rubric(file, self.parts, self.source, True)
+        # they bring no examples: what is known of those here, for `without_context_of` not all, holds there
+        made.__dict__["examples"] = self.examples
+        made.__dict__["_examples_by_criterion"] = self._examples_by_criterion
+        return made
 
     def _own(self, prefix: str, renamed: dict[str, str]) -> tuple[Criterion, ...]:
         default = "conversation" if self.file.target == "conversation" else "reply"

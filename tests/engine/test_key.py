@@ -285,7 +285,7 @@ def test_each_identity_has_a_digest():
 GOLDEN = {
     "identity": "463422c14851976d13b6711373402158a2b7e5ef",
     "prompt": "1050b1e6581a2a047d7199ab62d6e28a5e694295",
-    "silent": "b7d1736ede0b1948dbdf0a0c0b15cf227d24a76e",
+    "silent": "cf26da750b5869b0e2ef7ade6d2b23167adfa264",
 }
 
 

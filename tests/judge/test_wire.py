@@ -66,10 +66,10 @@ async def once(url, sender="http", **more):
 
 
 class Endless:
-    """Sends chunks until nobody listens any more, and counts what was taken."""
+    """Sends chunks until nobody listens any more (or a test has failed for good), and counts what was taken."""
 
-    def __init__(self, chunk, pause=0.0, headers=None):
-        self.chunk, self.pause, self.headers = chunk, pause, headers or {}
+    def __init__(self, chunk, pause=0.0, headers=None, count=4096):
+        self.chunk, self.pause, self.headers, self.count = chunk, pause, headers or {}, count
         self.taken = 0
         self.hung_up = threading.Event()
 
@@ -77,7 +77,7 @@ class Endless:
         response = web.StreamResponse(headers={"content-type": "application/json", **self.headers})
         try:
             await response.prepare(request)
-            while True:
+            for _ in range(self.count):
                 await response.write(self.chunk)
                 self.taken += len(self.chunk)
                 await asyncio.sleep(self.pause)
@@ -107,7 +107,7 @@ async def test_a_gigabyte_that_announces_itself_is_not_read(server, sender):
 
 
 async def test_a_stream_that_drips_is_cut_off_in_time(server, sender):
-    drip = Endless(b" ", pause=0.02)
+    drip = Endless(b" ", pause=0.02, count=500)
     server.then(drip)
     answer = await once(server.url, sender, limits={"timeout_s": 0.5})
     assert isinstance(answer, TransientError)

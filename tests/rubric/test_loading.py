@@ -262,6 +262,9 @@ def test_a_rubric_knows_its_examples_and_metadata(folder: Path) -> None:
     assert [len(base.examples_of(key)) for key in ("takes_up", "tone", "nobody")] == [2, 1, 0]
     first = base.examples[0]
     assert len(base.without_context_of(first).examples) == 1
+    grown = base.without_context_of(first).with_instance([base.criteria[0].model_copy(update={"id": "own"})])
+    assert len(grown.examples) == 1  # what was left out does not come back with a row's own criteria
+    assert len(grown.examples_of(base.criteria[0].id)) == 1
     assert len(base.examples) == 2
     assert base.metadata == {"profile": "Who the person is."}
     put(folder, "leaf")
