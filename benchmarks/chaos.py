@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ RUBRIC = "understanding"  # four criteria
 CRITERIA = 4
 FAULTS = {"429": 0.05, "500": 0.02, "garbage": 0.02, "reset": 0.01, "truncated": 0.01, "stall": 0.005}
 README = Path(__file__).parent / "README.md"
-WORDS = ["lost", "since", "she", "left", "and", "nobody", "at", "work", "seems", "to", "notice", "how", "hard", "each", "morning", "is", "for", "me", "now"]
+WORDS = ["lost", "since", "she", "left", "nobody", "notices", "how", "hard", "each", "morning", "is", "for", "me"]
 
 
 def conversations(path: Path, count: int, start: int = 0) -> None:
@@ -140,7 +141,7 @@ def kills(judgments: int, times: int, seed: int = 1) -> list[tuple[str, str, boo
         equal = (folder / "out.jsonl").read_bytes() == (folder / "whole.jsonl").read_bytes()
         mode = oct((folder / "ledger.sqlite3").stat().st_mode & 0o777)
     # a request that a kill lost is repeated by a later run: what came after the first kill, by kill
-    each = [later - sooner for sooner, later in zip(repeated, repeated[1:], strict=False)]
+    each = [later - sooner for sooner, later in pairwise(repeated)]
     return [
         ("judgments", f"{judgments:,}", True),
         ("kills, of which in the middle of the run", f"{times}, {reached}", reached > 0),

@@ -33,17 +33,19 @@ AROUND = "That sounds like a long and lonely week.", "What would help you most t
 
 
 def suite_table() -> str:
-    """Of each kind: how many attacks of the suite carry it, and in how many the guard names it."""
-    attacks = json.loads((SUITE / "attacks.json").read_text(encoding="utf-8"))
-    harmless = json.loads((SUITE / "harmless.json").read_text(encoding="utf-8"))
-    named = [{finding.kind for finding in findings(attack["text"])} for attack in attacks]
+    """Of each kind: how many attacks carry it, and in how many the guard names it; once for each file of the suite."""
     lines = []
-    for kind in KINDS:
-        mine = [kinds for attack, kinds in zip(attacks, named, strict=True) if kind in attack["kinds"]]
-        lines.append(_line(kind, [kind in kinds for kinds in mine]))
-    lines.append(_line("any attack", [bool(kinds) for kinds in named]))
-    lines.append(_line("harmless texts", [bool(findings(text["text"])) for text in harmless]))
-    return markdown_table(["the suite", "texts", "flagged", "share"], lines, right=(1, 2, 3))
+    for title, name in (("written beside the guard", "attacks"), ("written after it", "held_out")):
+        attacks = json.loads((SUITE / f"{name}.json").read_text(encoding="utf-8"))
+        named = [{finding.kind for finding in findings(attack["text"])} for attack in attacks]
+        for kind in KINDS:
+            mine = [kinds for attack, kinds in zip(attacks, named, strict=True) if kind in attack["kinds"]]
+            lines.append([title, *_line(kind, [kind in kinds for kinds in mine])])
+        lines.append([title, *_line("any", [bool(kinds) for kinds in named])])
+    for title, name in (("written to get past it", "evasions"), ("harmless", "harmless")):
+        texts = json.loads((SUITE / f"{name}.json").read_text(encoding="utf-8"))
+        lines.append([title, *_line("any", [bool(findings(text["text"])) for text in texts])])
+    return markdown_table(["the suite", "kind", "texts", "flagged", "share"], lines, right=(2, 3, 4))
 
 
 def _line(name: str, flagged: Sequence[bool]) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 from kardia.aggregate import aggregate, apply_conditions
 from kardia.answer import ANSWER_FORMAT
 from kardia.byobject import by_object
-from kardia.guard import without_text
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Usage
 from kardia.judgment import Scorecard
@@ -30,6 +29,8 @@ def scorecard(done: Judged, profile: JudgeProfile, template: Template | None, *,
     target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
     guard = plan.guard
     if guard is not None and not text:
+        from kardia.guard import without_text
+
         guard = without_text(guard)
     usage = _spent(done.usage)
     if done.usages:

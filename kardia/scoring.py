@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mappi
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kardia.conversation import Conversation
 from kardia.engine import loop
@@ -16,7 +16,6 @@ from kardia.engine.halt import Halt
 from kardia.engine.ledger import Ledger, open_ledger
 from kardia.engine.pipeline import judged, window_of
 from kardia.errors import ConversationError, ProfileError
-from kardia.guard import GuardMode, guarded
 from kardia.judge import Judge, JudgeProfile, load_judge
 from kardia.judge.ensemble import asked_profiles
 from kardia.judge.profile import ENDPOINTS
@@ -26,6 +25,9 @@ from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
 from kardia.scorecard import scorecard
+
+if TYPE_CHECKING:
+    from kardia.guard import GuardMode
 
 __all__ = ["Settings", "as_conversation", "ascore", "ascore_many", "score", "score_many"]
 
@@ -240,6 +242,8 @@ async def _chunks(
 
 
 def _guarded(plan: Plan, mode: GuardMode) -> Plan:
+    from kardia.guard import guarded  # its phrases in many languages are compiled when they are first wanted
+
     passed, report = guarded(plan, mode)
     return replace(passed, guard=report)
 

@@ -63,7 +63,7 @@ def test_exit_codes():
 
 
 def test_the_tree_in_the_docstring_is_the_tree():
-    listed = set(re.findall(r"\b\w*(?:Error|Extra|Unreachable)\b", errors.__doc__ or ""))
+    listed = set(re.findall(r"\b\w*(?:Error|Extra|Unreachable|Exhausted|Interrupted)\b", errors.__doc__ or ""))
     assert listed == set(errors.__all__)
     for name in errors.__all__:
         assert issubclass(getattr(errors, name), KardiaError)

@@ -22,10 +22,8 @@ from kardia.guard import (
     unscore,
     without_text,
 )
-from kardia.guard.asian import ASIAN
 from kardia.guard.english import ENGLISH
-from kardia.guard.european import EUROPEAN
-from kardia.guard.romance import ROMANCE
+from kardia.guard.languages import PHRASES
 from kardia.guard.text import Folded, fold, printable, spelled_out
 from kardia.judge.profile import JudgeProfile
 from kardia.plan import Planner
@@ -183,7 +181,7 @@ def test_a_printable_passage_is_short_and_on_one_line(text, most):
 
 
 @pytest.mark.parametrize(
-    "phrase", [*ENGLISH, *EUROPEAN, *ROMANCE, *ASIAN], ids=lambda phrase: f"{phrase.language}-{phrase.steps[-1][:24]}"
+    "phrase", [*ENGLISH, *PHRASES], ids=lambda phrase: f"{phrase.language}-{phrase.steps[-1][:24]}"
 )
 def test_a_phrase_is_sound(phrase):
     assert phrase.patterns

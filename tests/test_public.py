@@ -43,10 +43,10 @@ def test_a_name_that_nobody_has():
 SIGNATURES = {
     "load_rubric": ["reference"],
     "load_judge": ["reference", "overrides"],
-    "score": ["conversation", "rubric", "judge", "text"],
-    "score_many": ["conversations", "rubric", "judge", "text"],
-    "ascore": ["conversation", "rubric", "judge", "text"],
-    "ascore_many": ["conversations", "rubric", "judge", "text"],
+    "score": ["conversation", "rubric", "judge", "text", "ledger", "fresh", "guard"],
+    "score_many": ["conversations", "rubric", "judge", "text", "ledger", "fresh", "max_requests", "max_cost", "guard"],
+    "ascore": ["conversation", "rubric", "judge", "text", "ledger", "fresh", "guard"],
+    "ascore_many": ["conversations", "rubric", "judge", "text", "ledger", "fresh", "max_requests", "max_cost", "guard"],
     "read_conversations": ["path", "mapping", "skip_bad", "limit"],
     "FakeJudge": ["script", "profile"],
 }

@@ -22,7 +22,8 @@ def test_a_card(conversation):
     assert 0 <= card.score <= 1
     assert card.target == {"kind": "reply", "message": 1, "text": "I'm so sorry. He was family."}
     assert card.metadata == {"emotion": "sadness"}
-    assert card.usage == {"requests": 7, "input_tokens": 0, "output_tokens": 0, "cost": None}
+    each = {"requests": 1, "attempts": 1, "input_tokens": 0, "output_tokens": 0, "cost": None}
+    assert card.usage == {**each, "requests": 7, "attempts": 7, "criteria": dict.fromkeys(card.criteria, each)}
 
 
 def test_where_the_number_comes_from(conversation):

@@ -265,7 +265,7 @@ class Desk:
         current = request
         best: list[Judgment] = []
         for attempt in range(limits.reask + 1):
-            answer, cost = await self.answer(current)
+            answer, cost = await self.answer(current, again=attempt > 0)
             spent += cost
             if isinstance(answer, AnswerError):
                 return (Asked(tuple(best), spent) if best else _failed(request, answer, spent)), False
@@ -285,8 +285,12 @@ class Desk:
                 current = dataclasses.replace(request, messages=(*request.messages, said, repair))
         return Asked(tuple(best), spent), True
 
-    async def answer(self, request: Request) -> tuple[Answer | AnswerError, Usage]:
+    async def answer(self, request: Request, *, again: bool = False) -> tuple[Answer | AnswerError, Usage]:
         """The judge's answer, after as many tries as the profile allows, or why there is none; and what it all took.
+
+        Args:
+            request: goes to the judge as it is.
+            again: whether it was asked before, so that it goes before those that are new.
 
         Raises:
             JudgeUnreachable, BudgetExhausted: where asking on would be in vain.
@@ -297,7 +301,7 @@ class Desk:
         spent = Usage()
         try:
             for attempt in range(limits.retries + 1):
-                answer, usage = await self._try(request, attempt > 0)
+                answer, usage = await self._try(request, again or attempt > 0)
                 spent += usage
                 if not isinstance(answer, Exception):
                     self.breaker.success()

@@ -15,12 +15,10 @@ from typing import Any, Literal, get_args
 
 from kardia.answer import unscored
 from kardia.conversation import Conversation
-from kardia.guard.asian import ASIAN
 from kardia.guard.english import ENGLISH
-from kardia.guard.european import EUROPEAN
+from kardia.guard.languages import PHRASES
 from kardia.guard.marks import chat_tokens, closed_fences, fake_verdicts, hidden_texts, role_markers
 from kardia.guard.phrases import Phrasebook
-from kardia.guard.romance import ROMANCE
 from kardia.guard.text import Folded, printable, spelled_out
 from kardia.judgment import Judgment
 from kardia.plan import Plan
@@ -123,7 +121,7 @@ def _finding(kind: Kind, text: str, place: Place) -> Finding:
 # ---- words to a judge -----------------------------------------------------------------------------------------------
 
 _ENGLISH = Phrasebook(ENGLISH)
-_ALL = Phrasebook((*ENGLISH, *EUROPEAN, *ROMANCE, *ASIAN))
+_ALL = Phrasebook((*ENGLISH, *PHRASES))
 
 
 def _addressed(text: str) -> Iterator[Place]:

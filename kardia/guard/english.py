@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kardia.guard.english_marks import MARKS, NAMES
-from kardia.guard.phrases import Phrase, phrases_of
+from kardia.guard.phrases import ANY_ORDER, Phrase, phrases_of
 
 __all__ = ["ENGLISH"]
 
@@ -198,6 +198,112 @@ _ORDERS = phrases_of(
             r"{do}(?:modify|augment|enhance|amend|alter)\s(?:your)\s(?:answer|response|reply|output)\s(?:to|with|by"
             r"|so)\b",
         ),
+    ),
+    # --- talk to it in passing
+    (
+        "evaluator grader rater scorer annotator llm ai_judge",
+        0,
+        (
+            r"\b(?:(?:llm|ai|human|dear) )?(?:evaluator|grader|rater|scorer|annotator)s?\s?:|\bas an (?:ai|llm"
+            r"|automated) judge\b",
+        ),
+    ),
+    (
+        "judge grader evaluator scoring grading rater",
+        0,
+        (r"[\[(<-]\s?(?:judge|grader|evaluator|rater)(?:'?s)? (?:note|hint|instruction|comment|message)s?\s?[:\]-]",),
+    ),
+    (
+        "judge & remember listen note attention",
+        0,
+        (r"\b(?:remember|listen|note|attention|please),? (?:dear )?judges?\s?[:,]",),
+    ),
+    (
+        "evaluate grade score assess rate continue proceed & text reply response answer evaluation grading scoring",
+        0,
+        (
+            r"\b(?:do not|don't|no need to|never) (?:evaluate|grade|score|assess|rate)\s(?:(?:the|this|any)\s)"
+            r"(?:text|reply|response|answer|rest)\b|(?:^|[.!?:]\s)(?:do not|don\'t) (?:continue"
+            r"|proceed) with the (?:evaluation|grading|scoring|judging)\b",
+        ),
+    ),
+    (
+        "pretend assume imagine suppose & judged graded evaluated rated scored grading scoring evaluation",
+        30,
+        (
+            r"\b(?:pretend|assume|imagine|suppose)\b",
+            r"\byou(?:'ve| have)? (?:already )?(?:judged|graded|evaluated|rated|scored) (?:this|the (?:reply"
+            r"|response))\b"
+            r"|\bfor (?:grading|scoring|evaluation|judging) purposes\b",
+        ),
+    ),
+    (
+        "purposes",
+        0,
+        (
+            r"\bfor (?:grading|scoring|evaluation|judging) purposes\b|\bfor (?:the )?purposes? of (?:grading|scoring"
+            r"|judging)\b",
+        ),
+    ),
+    (
+        "reply response candidate answer & better worse best stronger",
+        0,
+        (
+            r"\b(?:first|second|third|other|last) (?:reply|response|candidate|answer) is (?:clearly |much "
+            r"|far )?(?:better|worse"
+            r"|best|the best|stronger|weaker)\b",
+        ),
+    ),
+    ("does & reply response assistant", 0, (r"\bq: does (?:the|this) (?:reply|response|assistant)\b",)),
+    (
+        "models_like_you & reply repl respon rating score rate",
+        60,
+        (r"\bmodels? like you\b", r"{meta}|\bratings?\b"),
+    ),
+    (
+        "your & verdict score rating judgement judgment & return output give state",
+        0,
+        (r"\b(?:return|output|state|submit|record) your (?:final )?(?:verdict|score|rating|judge?ment)\b",),
+    ),
+    (
+        "always & answer choose pick prefer say",
+        0,
+        (
+            r"\balways (?:answer|choose|pick|prefer|say) (?:with )?(?:reply |response |option )?[\"']?(?:a|b|5"
+            r"|five)[\"']?(?=\s*(?:$|[.,!;]))",
+        ),
+    ),
+    (
+        "told instructed asked & grading scoring evaluating evaluation judging criteria rubric",
+        24,
+        (
+            r"\b(?:ignore|disregard|forget) (?:everything|anything|all|whatever|what)\b",
+            r"\byou (?:were|have been|are|'ve been) (?:told|instructed|asked|given|taught)\b|\b(?:grading|scoring"
+            r"|judging)\b",
+            r"\b(?:grading|scoring|evaluating|evaluation|judging|criteria|rubric|instructions|rules)\b",
+        ),
+    ),
+    (
+        "repl respon & scored rated graded & to_be should must",
+        ANY_ORDER,
+        (
+            r"\b(?:replies|responses)\b",
+            r"\b(?:to be|should be|must be|are) (?:scored|rated|graded|given)\b",
+            r"\b{top}\b|\bat the top\b",
+        ),
+    ),
+    (
+        "rules instructions guidelines & void cancelled revoked invalid superseded obsolete",
+        24,
+        (
+            r"\b(?:previous|prior|earlier|above|old|all) (?:\w+ )?(?:rules|instructions|guidelines|criteria)\b",
+            r"\b(?:are|is|have been) (?:now |hereby )?(?:void|cancell?ed|revoked|invalid|superseded|obsolete)\b",
+        ),
+    ),
+    (
+        "criteria requirement & met & recommend full highest",
+        ANY_ORDER,
+        (r"\b(?:criteria|requirements) met\b", r"\b(?:{top}|recommendation|evaluator)\b"),
     ),
     **NAMES,
 )

@@ -192,9 +192,13 @@ MARKS: list[Phrase] = phrases_of(
         (r"\b(?:can|could|would) you (?:\w+\s)?give (?:me|it|this) (?:\w+\s)?{top}\s(?:\w+\s)?{noun}\b",),
     ),
     (
-        "warranted justified recommended mandatory guaranteed & score rating mark grade point credit",
+        "warranted justified recommended mandatory guaranteed appropriate in_order & score rating mark grade point "
+        "credit",
         8,
-        (r"\b{top}\s(?:\w+\s)?{noun}\b", r"\b(?:warranted|justified|recommended|mandatory|guaranteed)\b"),
+        (
+            r"\b{top}\s(?:\w+\s)?{noun}\b",
+            r"\b(?:warranted|justified|recommended|mandatory|guaranteed|appropriate|in order(?! to\b))\b",
+        ),
     ),
     (
         "answer respond reply output vote & criteri question item check rubric",

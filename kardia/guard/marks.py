@@ -22,7 +22,8 @@ _QUOTE = r"(?:\\?[\"']|&quot;|&#34;)"
 _LABEL = r"(?:level|score|verdict|rating|ranking|grade)"
 _VALUE = (
     r"(?:\d{1,3}(?:[.,]\d{1,3})?(?:\s?(?:/|out of|of)\s?\d{1,3})?(?:\s?(?:points?|stars?|%))?|yes|no|pass(?:ed)?"
-    r"|excellent|perfect|outstanding|flawless|highest|maximum|best|[a-d][+-]?|[★⭐]{2,10}|fully \w{1,20}|supportive"
+    r"|excellent|perfect|outstanding|flawless|highest|maximum|best|[a-d][+-]?|[★⭐]{2,10}|(?:five"
+    r"|ten)(?: out of (?:five|ten))?|fully \w{1,20}|supportive"
     r"|safe)"
 )
 _FOREIGN_LABEL = (
@@ -37,11 +38,12 @@ _FOREIGN_LABEL = (
 _FOREIGN_VALUE = (
     r"(?:\d{1,3}(?:[.,]\d{1,2})?\s?(?:(?:/|von|sur|de|di|su|из|з|z|van|dari|من|में से|үzerinden)\s?\d{1,3})?\s?"
     r"(?:点|分|점|points?|punkte|puntos|pontos|punti|баллов|балла)?|ja|oui|si|sim|да|так|是|はい|예|نعم|हाँ|evet|tak"
+    r"|sehr gut|ausgezeichnet|excellent|parfait|excelente|perfecto|отлично|优秀|優秀|非常好|完璧|우수|ممتاز|mükemmel"
     r"|满分|滿分|最高|満点|만점|[★⭐]{2,10}|[a-d][+-]?)"
 )
 _START = r"(?:^|(?<=[.!?。])\s|(?<=>))[ \t>|(\[{\"'•*_#`~-]{0,8}(?:\d{1,2}[.)]\s)?"
-_STOP = r"[*_\"'`)\]}]{0,4}[ \t]{0,3}(?:$|[.,;!?。](?=\s|$)|(?=<[/|]))"
-_SEPARATOR = r"[*_\"'`)\]]{0,4}\s{0,3}[:=]{1,2}[\s*_\"'`(\[]{0,8}"
+_STOP = r"[*_\"'`)\]}]{0,4}[ \t]{0,3}(?:\([^()\n]{1,20}\)[ \t]{0,2})?(?:$|[.,;!?。](?=\s|$)|(?=<[/|]))"
+_SEPARATOR = r"[*_\"'`)\]]{0,4}\s{0,3}(?:[:=]{1,2}|-{1,2}>|=>|(?<= )-{1,2}(?= ))[\s*_\"'`(\[]{0,8}"
 _MERIT = (
     r"(?:empathy|warmth|safety|relevance|fluency|helpfulness|support\w{0,8}|validation|quality|coherence|understanding)"
 )
@@ -58,41 +60,44 @@ def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
 
 @cache
 def _labelled() -> tuple[re.Pattern[str], ...]:
+    of_what = rf"(?:{_OF_WHAT}[ _]){{0,3}}(?:{_LABEL}|judge?ment|evaluation|assessment|reward|mark)s?"
+    others = rf"(?:最终|最終|总|總|総合|최종|итоговый |итоговая |finale? )?{_FOREIGN_LABEL}\s?"
     return _compiled(
-        # a key of a JSON object, however its quotes are written
-        rf"{_QUOTE}(?:[a-z_ ]{{0,24}}{_LABEL}|better|reward|points?|passed|assessment"
-        rf"|judge?ment)s?{_QUOTE}\s{{0,8}}(?::|=>)\s{{0,12}}[\"'\\&\[{{\w-]",
+        # a key of a JSON object, however its quotes are written; a function's argument; what a function gives
+        rf"{_QUOTE}(?:[a-z_ ]{{0,24}}{_LABEL}|better|reward|points?|passed|assessment|judge?ment)s?{_QUOTE}"
+        r"\s{0,8}(?::|=>)\s{0,12}[\"'\\&\[{\w-]",
         rf"\{{\s{{0,8}}(?:{_LABEL}|reason)\s{{0,4}}:\s{{0,4}}[\"'\w]",
-        # a line of its own, or a sentence of its own
-        rf"{_START}(?:{_OF_WHAT}[ _]){{0,3}}(?:{_LABEL}|judge?ment|evaluation|assessment|reward"
-        rf"|mark)s?{_SEPARATOR}{_VALUE}"
-        rf"{_STOP}",
-        rf"{_START}{_FOREIGN_LABEL}\s?{_SEPARATOR}{_FOREIGN_VALUE}{_STOP}",
-        rf"{_START}(?:grading|evaluation|scoring|judging) (?:result|report|outcome|recommendation)s?\s?:",
-        rf"{_START}{_MERIT}{_SEPARATOR}\d{{1,3}}\s?(?:%|(?:/|out of)\s?\d{{1,3}}){_STOP}",
-        rf"{_START}(?:final )?verdict{_SEPARATOR}(?:the|this) (?:reply|response|answer)\b",
         rf"\b[a-z_]{{3,30}}\([^()\n]{{0,80}}?\b(?:{_LABEL})\s?=\s?[\"'\w]",
+        r"(?:reward|score)\w{0,20}(?:\.\w{1,20})?\([^()\n]{0,30}\)\s?(?:==?|->|:)\s?\d",
+        # a line of its own, or a sentence of its own
+        rf"{_START}(?:{of_what}{_SEPARATOR}{_VALUE}{_STOP}"
+        rf"|{others}{_SEPARATOR}{_FOREIGN_VALUE}{_STOP}"
+        r"|(?:grading|evaluation|scoring|judging) (?:result|report|outcome|recommendation)s?\s?:"
+        rf"|{_MERIT}{_SEPARATOR}\d{{1,3}}\s?(?:%|(?:/|out of)\s?\d{{1,3}}){_STOP}"
+        rf"|(?:final )?verdict{_SEPARATOR}(?:the|this) (?:reply|response|answer)\b"
+        rf"|final answer\s?[:=]\s?(?:\d|[a-e]|yes|no){_STOP})",
     )
 
 
 @cache
 def _shaped() -> tuple[re.Pattern[str], ...]:
     return _compiled(
-        # as other judges are told to write it, without a label or a colon
-        rf"{_START}(?:overall|total|in total)\s?:?\s?(\d{{1,3}})\s?(?:/|out of)\s?\1{_STOP}",
+        # as other judges are told to write it, without a label or a sign after it
+        rf"{_START}(?:(?:result|status|verdict|outcome)[\])}}: =-]{{1,4}}(?:pass(?:ed)?|approved)\b"
+        rf"|(?:overall|total|in total)\s?:?\s?(\d{{1,3}})\s?(?:/|out of)\s?\1{_STOP})",
         rf"\b{_MERIT}\s?[:=]?\s?\d{{1,2}}[,;. ]{{1,2}}(?:and )?{_MERIT}\s?[:=]?\s?\d{{1,2}}\b",
-        rf"\b[a-z_]{{3,30}}\([^()\n]{{0,80}}?\b(?:{_LABEL})\s?=\s?[\"'\w]",
         rf"\|[ \t]{{0,4}}(?:criterion|criteria|dimension)[ \t]{{0,4}}\|[ \t]{{0,4}}{_LABEL}[ \t]{{0,4}}\|",
-        r"\\boxed\{\s?(?:\d{1,3}|[a-e]|yes|no)\s?\}",
-        r"\[\[\s?(?:[a-e]|\d{1,3}(?:\.\d{1,2})?|a=b|yes|no|tie)\s?\]\]",
-        rf"<(?:final_|overall_)?(?:{_LABEL}|judge?ment)>\s{{0,4}}[^<>]{{1,60}}</",
         rf"\|[ \t]{{0,4}}(?:{_OF_WHAT}\s){{0,2}}{_LABEL}[ \t]{{0,4}}\|[ \t]{{0,4}}{_VALUE}[ \t]{{0,4}}(?:\||$)",
+        rf"<(?:final_|overall_)?(?:{_LABEL}|judge?ment)>\s{{0,4}}[^<>]{{1,60}}</",
+        r"\[\[\s?(?:[a-e]|\d{1,3}(?:\.\d{1,2})?|a=b|yes|no|tie)\s?\]\]",
+        r"\\boxed\{\s?(?:\d{1,3}|[a-e]|yes|no)\s?\}",
+        r"^#{4}\s?\d{1,3}$",
     )
 
 
 def fake_verdicts(folded: str) -> Iterator[Place]:
     """Answers in a judge's format: JSON with a level or score, `Verdict: yes`, `Score: 10/10`, `[[A]]`."""
-    labelled = _labelled() if ":" in folded or "=" in folded else ()
+    labelled = _labelled() if any(sign in folded for sign in (":", "=", "->", " - ")) else ()
     for pattern in (*labelled, *_shaped()):
         for found in pattern.finditer(folded):
             yield found.span()
@@ -134,7 +139,7 @@ def _fences() -> tuple[re.Pattern[str], ...]:
         r"\b(?:that was|so ends) the (?:reply|response)\b|\bwhat follows is (?:not|no longer) (?:a )?part\b",
         # a line that says that the part is over
         rf"^[^\w\n]{{2,12}}(?:end {_PART}|{_PART} (?:ends|ended|is over|stops)(?: here)?)[^\w\n]{{0,12}}$",
-        rf"^[^\w\n]{{0,12}}{_ENDED}(?:[^\w\n]{{0,12}}$|[.:!]\s)",
+        rf"^[^\w\n]{{0,12}}{_ENDED}(?: to be judged| above)?(?:[^\w\n]{{0,12}}$|[.:!]\s)",
     )
 
 
@@ -176,6 +181,7 @@ _ROLE = (
 def _roles() -> tuple[re.Pattern[str], ...]:
     return _compiled(
         rf"^[ \t>*_#`]{{0,6}}{_ROLE}[*_` ]{{0,3}}(?:message|prompt)?[*_` ]{{0,3}}(?::|>[ \t])",
+        r"^(?:system|assistant|developer)$|<<\s?(?:user|system|assistant|human)\s?>>",
         rf"^[-=~#*_ ]{{2,12}}{_ROLE}(?: (?:message|prompt))?[-=~#*_ ]{{2,12}}$",
         r"^[ \t]{0,3}#{1,6}[ \t]{0,3}(?:(?:system|user|human|assistant|developer)(?: (?:prompt|message))?[ \t]{0,3}:?"
         r"|(?:instruction|response|input|prompt)[ \t]{0,3}:)[ \t#]{0,6}$",

@@ -20,10 +20,12 @@ from kardia.guard.text import fold
 __all__ = ["ANY_ORDER", "Phrase", "Phrasebook", "phrase_of", "phrases_of"]
 
 _SENTENCE_END = re.compile(r"[.!?](?=[\s\"')\]]|$)|[。।؟]|;\s|\n\s*\n")
+_TOKEN = re.compile(r"\w+")
 _SPACE = re.compile(r"\\s(?![?+*{])| (?![?+*{])")
 _MOST = 3
 ANY_ORDER = -1
 """As a reach: the steps stand in one sentence, in any order."""
+_NEAR = 24
 _SENTENCE = 240
 """Characters before and after the first step that are looked at as its sentence."""
 
@@ -37,20 +39,31 @@ class Phrase:
         needs: groups of words; without one of each group in the text the phrase cannot occur.
         reach: how many characters may stand between two steps; `ANY_ORDER`: they need only share a sentence.
         steps: patterns, folded; a space in them stands for any white space.
+        unless: a pattern that must not stand in it, nor just before or after.
     """
 
     language: str
     needs: tuple[frozenset[str], ...]
     reach: int
     steps: tuple[str, ...]
+    unless: str | None = None
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
         """The steps, compiled when they are first needed."""
-        return tuple(re.compile(_SPACE.sub(r"\\s{1,4}", step), re.MULTILINE) for step in self.steps)
+        return tuple(_compiled(step) for step in self.steps)
+
+    @cached_property
+    def _never(self) -> re.Pattern[str] | None:
+        return None if self.unless is None else _compiled(self.unless)
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where it stands in a folded text: start, end; at most three places."""
+        for start, end in self._found(text):
+            if self._never is None or self._never.search(text, max(start - _NEAR, 0), end + _NEAR) is None:
+                yield start, end
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
         first, *others = self.patterns
         if self.reach == ANY_ORDER:
             yield from _together(first, others, text)
@@ -70,6 +83,10 @@ class Phrase:
                     longer.append((chains[at][0], found.end()))
             chains = longer
         yield from chains[:_MOST]
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(_SPACE.sub(r"\\s{1,4}", pattern), re.MULTILINE)
 
 
 def _together(first: re.Pattern[str], others: list[re.Pattern[str]], text: str) -> Iterator[tuple[int, int]]:
@@ -97,17 +114,20 @@ def _together(first: re.Pattern[str], others: list[re.Pattern[str]], text: str) 
                 return
 
 
-def phrase_of(language: str, needs: tuple[str, ...], reach: int, steps: tuple[str, ...]) -> Phrase:
+def phrase_of(
+    language: str, needs: tuple[str, ...], reach: int, steps: tuple[str, ...], unless: str | None = None
+) -> Phrase:
     """A phrase from words and patterns as people write them.
 
     Args:
         language: its code.
         needs: groups of words with spaces between; `_` is a space within a word, `*` at its end is dropped.
         reach: as in `Phrase`.
-        steps: patterns.
+        steps, unless: patterns.
     """
     groups = (frozenset(word.rstrip("*").replace("_", " ") for word in fold(group).split()) for group in needs)
-    return Phrase(language, tuple(groups), reach, tuple(fold(step) for step in steps))
+    never = None if unless is None else fold(unless)
+    return Phrase(language, tuple(groups), reach, tuple(fold(step) for step in steps), never)
 
 
 def phrases_of(language: str, *rows: tuple[str, int, tuple[str, ...]], **names: str) -> list[Phrase]:
@@ -132,28 +152,36 @@ def phrases_of(language: str, *rows: tuple[str, int, tuple[str, ...]], **names: 
 class Phrasebook:
     """Many phrases, so ordered that an ordinary text is done with after a look for a few words.
 
-    Each phrase is filed under the group of its words that costs least to look for; a text of plain letters is not
-    looked through for words of other scripts.
+    Each phrase is filed under the words of its smallest group of needs. In a text of plain letters these are looked up
+    by the beginnings of the text's words; in any other, where words may not stand apart, each is looked for.
     """
 
     def __init__(self, phrases: Iterable[Phrase]) -> None:
-        filed: dict[frozenset[str], list[Phrase]] = {}
+        self._under: dict[str, list[Phrase]] = {}
         for phrase in phrases:
-            # the same group for several phrases is looked for once
-            group = min(phrase.needs, key=lambda words: (len(words), sorted(words)))
-            filed.setdefault(group, []).append(phrase)
-        self._all = [(tuple(sorted(words)), tuple(under)) for words, under in filed.items()]
-        plain = [(tuple(word for word in words if word.isascii()), under) for words, under in self._all]
-        self._plain = [(words, under) for words, under in plain if words]
+            for word in min(phrase.needs, key=lambda words: (len(words), sorted(words))):
+                self._under.setdefault(word, []).append(phrase)
+        self._begins: dict[str, list[tuple[str, str]]] = {}
+        for word in sorted(self._under):
+            if word.isascii():
+                begin = word.split()[0]
+                self._begins.setdefault(begin[:2], []).append((begin, word))
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where any of the phrases stands in a folded text: start, end."""
-        for words, phrases in self._plain if text.isascii() else self._all:
-            for word in words:
-                if word in text:
-                    break
-            else:
+        tried: set[int] = set()
+        for word in self._plain_words(text) if text.isascii() else self._under:
+            if word not in text:
                 continue
-            for phrase in phrases:
-                if all(any(word in text for word in group) for group in phrase.needs):
+            for phrase in self._under[word]:
+                if id(phrase) in tried:
+                    continue
+                tried.add(id(phrase))
+                if all(any(need in text for need in group) for group in phrase.needs):
                     yield from phrase.places(text)
+
+    def _plain_words(self, text: str) -> Iterator[str]:
+        for token in sorted(set(_TOKEN.findall(text))):
+            for begin, word in self._begins.get(token[:2], ()):
+                if token.startswith(begin):
+                    yield word

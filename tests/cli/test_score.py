@@ -165,10 +165,15 @@ def test_a_dry_run_sends_nothing_and_names_the_host(tmp_path, rows, server):
 
 
 def test_what_is_unscored_makes_exit_code_1(tmp_path, rows, server):
-    server.then(says("no"), *[says("no")] * 3)
+    async def stubborn(request, asked):
+        first = server.asked[0].body["messages"][1]
+        return await (says("no") if asked.body["messages"][1] == first else verdict())(request, asked)
+
+    server.always = stubborn
     done = score(
         tmp_path, rows, "-o", "out.jsonl", "--set", "limits.concurrency=1", judge="own.yaml", rubric="kardia-r1"
     )
+    assert len(server.asked) == 15 + 3
     assert done.returncode == 1
     cards = read_cards((tmp_path / "out.jsonl").read_text())
     assert [card["status"] for card in cards] == ["unscored", "scored", "scored"]
@@ -252,33 +257,68 @@ def heeding():
         signal.signal(number, signal.SIG_DFL)
 
 
-def interrupted(process, server, wanted, number):
-    """Waits until a card is written, sends the signal, and hands back what the process said."""
+def interrupted(process, server, wanted, number, *, times=1):
+    """Waits until so many requests came in, sends the signal, and hands back what the process said."""
     deadline = time.monotonic() + 60
     while len(server.asked) < wanted and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(2)  # what was answered has yet to be read and written, on a machine that may be busy
-    process.send_signal(number)
-    return process.communicate(timeout=30)
+    said = ""
+    for turn in range(times):
+        process.send_signal(number)
+        if turn < times - 1:
+            said += process.stderr.readline()  # it has taken notice
+    out, err = process.communicate(timeout=30)
+    return out, said + err
+
+
+def start(tmp_path, *more):
+    command = [*KARDIA, "score", "rows.jsonl", "--rubric", "kardia-r1", "--judge", "own.yaml", "-o", "out.jsonl", *more]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=tmp_path, text=True, env=surroundings(), preexec_fn=heeding, **pipes)
+
+
+SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_an_interrupted_run_keeps_what_is_finished(tmp_path, rows, server, name):
+@pytest.mark.parametrize("name", SIGNALS)
+def test_the_second_signal_stops_at_once_and_keeps_what_is_finished(tmp_path, rows, server, name):
     server.then(*[verdict()] * 7)
     server.always = slow(60)
-    command = [*KARDIA, "score", "rows.jsonl", "--rubric", "kardia-r1", "--judge", "own.yaml", "-o", "out.jsonl"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, cwd=tmp_path, text=True, env=surroundings(), preexec_fn=heeding, **pipes)
-    out, err = interrupted(process, server, 9, getattr(signal, name))
+    process = start(tmp_path)
+    out, err = interrupted(process, server, 9, getattr(signal, name), times=2)
     assert process.returncode == 130
     assert out == ""
+    assert "stopping: what is under way is finished first; once more stops at once" in err
     assert "interrupted" in err
     assert "1 finished scorecards are kept in out.jsonl.partial" in err
     assert "Traceback" not in err
     assert "Unclosed" not in err
     assert [card["id"] for card in read_cards((tmp_path / "out.jsonl.partial").read_text())] == ["exam"]
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("name", SIGNALS)
+def test_the_first_signal_finishes_what_is_under_way_and_the_next_run_goes_on(tmp_path, rows, server, name):
+    server.then(*[verdict()] * 7)
+    server.always = slow(5)
+    more = ("--set", "limits.concurrency=4", "--ledger", "ledger.sqlite3")
+    process = start(tmp_path, *more)
+    _, err = interrupted(process, server, 11, getattr(signal, name))
+    assert process.returncode == 130
+    assert "kardia: interrupted: what was under way was finished" in err
+    asked = len(server.asked)
+    assert asked == 11  # nothing new was begun
+    kept = read_cards((tmp_path / "out.jsonl.partial").read_text())
+    assert [card["id"] for card in kept] == ["exam", "dog"]
+    server.always = verdict()
+    with start(tmp_path, *more) as again:
+        again.communicate(timeout=60)
+    assert again.returncode == 0
+    assert len(server.asked) == 15
+    assert len(read_cards((tmp_path / "out.jsonl").read_text())) == 3
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell")

@@ -11,7 +11,7 @@ from injections.suite import attacks
 from kardia.answer import read_answer
 from kardia.judge.protocol import Said, TokenChoice
 
-ATTACKS = attacks()
+ATTACKS = [*attacks(), *attacks("held_out"), *attacks("evasions")]
 HONEST = {"reason": "It passes over what was said.", "evidence": [], "level": 2}
 RUBRIC = make(ordinal("kind"))
 

@@ -9,9 +9,11 @@ from kardia.conversation import Conversation, Message
 from kardia.guard import KINDS, MAX_EXCERPT, findings, guard_report
 
 ATTACKS = attacks()
+HELD_OUT = attacks("held_out")
+EVASIONS = attacks("evasions")
 HARMLESS = harmless()
 LEAST = 0.95
-"""Of the attacks of each kind, the share that must be found and named; the suite was written beside the guard."""
+"""Of the attacks of each kind, the share that must be found and named; they were written beside the guard."""
 
 
 def kinds(text):
@@ -19,14 +21,17 @@ def kinds(text):
 
 
 def test_the_suite_is_as_large_as_it_says():
-    assert len(ATTACKS) >= 300
-    assert len({attack.id for attack in ATTACKS}) == len(ATTACKS)
+    assert len(ATTACKS) >= 390
+    assert len(HELD_OUT) >= 90
+    assert len(EVASIONS) >= 70
+    ids = [attack.id for attack in (*ATTACKS, *HELD_OUT, *EVASIONS)]
+    assert len(set(ids)) == len(ids)
     assert {kind for attack in ATTACKS for kind in attack.kinds} == set(KINDS)
     for kind in KINDS:
         assert sum(kind in attack.kinds for attack in ATTACKS) >= 25, kind
     addressing = {attack.language for attack in ATTACKS if "addresses_judge" in attack.kinds}
     assert len(addressing) >= 18
-    assert len(HARMLESS) >= 300
+    assert len(HARMLESS) >= 400
     assert len({text.language for text in HARMLESS}) >= 18
 
 
@@ -42,6 +47,19 @@ def test_what_is_found_in_each_language(language):
     mine = [attack for attack in ATTACKS if attack.language == language]
     missed = [attack.id for attack in mine if not set(attack.kinds) <= kinds(attack.text)]
     assert len(missed) <= 0.1 * len(mine), missed
+
+
+@pytest.mark.parametrize("kind", ["role_marker", "chat_token", "hidden_text"])
+def test_what_has_a_shape_is_found_among_the_unseen_too(kind):
+    mine = [attack for attack in HELD_OUT if kind in attack.kinds]
+    assert mine
+    assert [attack.id for attack in mine if kind not in kinds(attack.text)] == []
+
+
+def test_of_the_unseen_attacks_about_as_many_are_found_as_is_said():
+    """Words are found less often than shapes; docs/guard.md gives the figures. No more than that is promised."""
+    found = sum(bool(kinds(attack.text)) for attack in HELD_OUT)
+    assert 0.5 <= found / len(HELD_OUT) <= 0.9, "found other than said: write new ones, and measure again"
 
 
 def test_nothing_is_called_what_it_is_not():
@@ -73,7 +91,7 @@ def test_an_attack_is_found_within_a_reply():
     assert len(missed) <= (1 - LEAST) * len(ATTACKS), missed
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
+@pytest.mark.parametrize("attack", [*ATTACKS, *HELD_OUT, *EVASIONS], ids=lambda attack: attack.id)
 def test_a_finding_names_its_place(attack):
     for finding in findings(attack.text):
         assert 0 <= finding.start < len(attack.text)

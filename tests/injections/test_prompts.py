@@ -16,7 +16,7 @@ from kardia.plan import SCORING_MODES, Planner
 from kardia.prompt import load_template, question_variables, shared_variables
 from kardia.spans import target_of
 
-ATTACKS = attacks()
+ATTACKS = [*attacks(), *attacks("held_out"), *attacks("evasions")]
 TEMPLATES = sorted((shipped("judges") / "templates").glob("*.j2"))
 FENCED = re.compile(r"<<<([a-z_]+) ([0-9a-f]{16})\n(.*?)\n\2 \1>>>", re.DOTALL)
 QUIET = "quiet"

@@ -29,7 +29,7 @@ from server import (
 )
 
 import kardia
-from kardia.engine import ask, loop
+from kardia.engine import desk, loop
 from kardia.errors import AnswerError, JudgeUnreachable, ProfileError, TransientError
 from kardia.judge import build_judge
 from kardia.judge.backends import perloop
@@ -60,7 +60,7 @@ def waits(monkeypatch):
         asked.append((attempt, retry_after))
         return 0.0
 
-    monkeypatch.setattr(ask, "_wait", no_wait)
+    monkeypatch.setattr(desk, "_wait", no_wait)
     return asked
 
 
@@ -441,11 +441,11 @@ def test_a_connection_that_was_closed_while_idle_is_replaced_and_counted(server,
     assert waits == []
 
 
-def test_twenty_given_up_in_a_row_end_the_run(server, backend, waits):
+def test_twenty_failures_in_a_row_end_the_run(server, backend, waits):
     server.always = status(503, "no capacity")
-    with pytest.raises(JudgeUnreachable, match=r"20 requests in a row.*no capacity"):
+    with pytest.raises(JudgeUnreachable, match=r"20 times in a row.*no capacity"):
         scored(server, backend, count=60, limits={"retries": 1, "concurrency": 1})
-    assert len(server.asked) in (40, 41)  # the next one may be on its way by then
+    assert len(server.asked) in (20, 21)  # the next one may be on its way by then
 
 
 # secrets
@@ -582,7 +582,7 @@ def test_a_loop_that_ends_closes_its_connections(server, backend, caplog):
         assert isinstance(asyncio.run(judge.answer([request]))[0], Said)
         gc.collect()
     assert server.connections == 3
-    assert caplog.text == ""
+    assert "Unclosed" not in caplog.text
 
 
 def test_a_judge_that_is_dropped_closes_its_connections(server, backend):

@@ -14,7 +14,7 @@ import pytest
 from server import ScriptedServer, raw, redirect, reset, says, status, unstructured, verdict
 
 import kardia
-from kardia.engine import ask, loop
+from kardia.engine import desk, loop
 from kardia.errors import JudgeUnreachable, MissingExtra, ProfileError, TransientError
 from kardia.judge import build_judge
 
@@ -41,7 +41,7 @@ def server(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     asked = []
-    monkeypatch.setattr(ask, "_wait", lambda attempt, retry_after: asked.append((attempt, retry_after)) or 0.0)
+    monkeypatch.setattr(desk, "_wait", lambda attempt, retry_after: asked.append((attempt, retry_after)) or 0.0)
     return asked
 
 

@@ -46,7 +46,7 @@ class PerLoop(Generic[C]):
             await known[1].aclose()
 
     def _make_for(self, loop: asyncio.AbstractEventLoop) -> C:
-        for other in [other for other in self._open if other.is_closed()]:
+        for other in [other for other in list(self._open) if other.is_closed()]:
             del self._open[other]
         client = self._make()
         # a loop closes its asynchronous generators, dropped ones at once and all of them as it ends: the one place
