@@ -18,15 +18,18 @@ _LOOKALIKES = str.maketrans(_ANGLES | _SQUARES)
 _BACK = tuple((mark, plain) for table in (_ANGLES, _SQUARES) for plain, mark in table.items())
 
 # What opens a turn, ends one, or names a role in the chat templates of Llama, Qwen, Mistral, Gemma, Phi, DeepSeek,
-# Cohere and their kin: `<|…|>` (also with DeepSeek's full-width bars), `<|turn>` and `<turn|>` with one bar, `<s>`,
-# `<start_of_turn>`, `[INST]`, `<<SYS>>`, `<think>` …
+# Cohere, GLM, Exaone, Seed, Nemotron, MiniMax, InternLM and their kin: `<|…|>` (also with DeepSeek's full-width bars),
+# `<|turn>` and `<turn|>` with one bar, `[|…|]`, `<s>`, `<start_of_turn>`, `[INST]`, `<<SYS>>`, `]~b]`, `<think>` …
 _CONTROL = re.compile(
     r"<[|\uff5c][^<>\n]{0,80}?[|\uff5c]>"
-    r"|<\|\w{1,40}>|<\w{1,40}\|>"
+    r"|<\|\w{1,40}>|<\w{1,40}\|>|\[\|/?\w{1,40}\|\]"
     r"|<</?SYS>>"
     r"|</?(?:s|bos|eos|pad|unk|mask|think|thinking|tool_call|tool_response|start_of_turn|end_of_turn|start_of_image"
-    r"|end_of_image|im_start|im_end|system|user|assistant|sop|eop|bos_token|eos_token|pad_token)>"
-    r"|\[/?(?:INST|gMASK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK)\]",
+    r"|end_of_image|im_start|im_end|system|user|assistant|role|sop|eop|bos_token|eos_token|pad_token"
+    r"|begin(?:ning)?_of_sentence|end_of_sentence)>"
+    r"|<(?:seed:\w{1,20}|(?:extra_id_|SPECIAL_|reserved_|unused)\d{1,4})>"
+    r"|\[/?(?:INST|s?g?MASK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG|THINK|UNUSED_TOKEN_\d{1,4})\]"
+    r"|\]~!?b[\[\]]|\[e~\[",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"<<<+|>>>+")
@@ -39,7 +42,7 @@ def nonce(part: str) -> str:
 
 def neutralise(text: str) -> str:
     """The text with fence look-alikes and chat-template tokens defused; anything else is untouched."""
-    if "<" not in text and "[" not in text and ">>>" not in text:
+    if "<" not in text and "[" not in text and ">>>" not in text and "]~" not in text:
         return text  # every token and every look-alike begins with one of these
     while True:
         defused = _FENCE.sub(_swapped, _CONTROL.sub(_swapped, text))

@@ -105,7 +105,7 @@ class Scorecard:
         criteria: id → judgment, in the rubric's order.
         usage: requests, attempts, tokens and cost of all judgments, and under `criteria` of each.
         provenance: where the number comes from. No clock.
-        guard: what the injection guard found in the judged text; None where it found nothing, or was not asked.
+        guard: `mode` and `findings` of the injection guard in the judged text; None where it was not asked.
     """
 
     id: str

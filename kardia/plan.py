@@ -9,7 +9,7 @@ from typing import Any
 from kardia.answer import answer_schema, level_labels, unscored
 from kardia.conversation import Conversation, Message, Target
 from kardia.errors import ProfileError
-from kardia.judge.profile import JudgeProfile
+from kardia.judge.profile import ENSEMBLES, JudgeProfile
 from kardia.judge.protocol import ChatMessage, Request, Usage
 from kardia.judgment import Judgment
 from kardia.prompt import Template, load_template, question_variables, rubric_variables, shared_variables
@@ -21,8 +21,6 @@ from kardia.spans import target_of
 __all__ = ["Judged", "Plan", "Planner"]
 
 SCORING_MODES = ("per_criterion", "all_criteria", "logprob")
-COMPOSITES = ("panel", "cascade")
-"""Backends that hand a request on to judges of their own, which ask it in their own words."""
 MAX_QUESTIONS = 4096
 
 _CONVERSATION = {"background", "context", "target", "candidates"}
@@ -84,7 +82,7 @@ class Planner:
     """
 
     def __init__(self, rubric: Rubric, profile: JudgeProfile, *, prompts: bool = True) -> None:
-        composite = profile.backend in COMPOSITES
+        composite = profile.backend in ENSEMBLES
         if profile.mode not in SCORING_MODES and not composite:
             raise ProfileError(
                 f"the mode {profile.mode} compares replies and scores none on its own; use one of "

@@ -113,8 +113,8 @@ def _merged(kind: Kind, text: str, places: Iterable[Place]) -> Iterator[Finding]
 
 def _finding(kind: Kind, text: str, place: Place) -> Finding:
     start, end = place
-    while start < end - 1 and text[start].isspace():
-        start += 1
+    while start < end - 1 and (text[start].isspace() or text[start] in ".!?;:,"):
+        start += 1  # the end of what came before belongs to the pattern, not to the place
     return Finding(kind, printable(text[start : min(end, start + MAX_EXCERPT + 1)], MAX_EXCERPT), start)
 
 

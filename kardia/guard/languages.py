@@ -1,4 +1,4 @@
-"""The words of twenty-five languages; see `kardia.guard.language` for what they stand for.
+"""The words of twenty-six languages; see `kardia.guard.language` for what they stand for.
 
 English has its own phrases besides (`kardia.guard.english`), because most replies and most attacks are in it.
 """
