@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kardia.byobject import by_object
-from kardia.combine import combine_samples
 from kardia.fastjson import UNSURE, read_json
 from kardia.fence import plain
 from kardia.judge.protocol import Answer, Known, Opinion, Request, Said, TokenChoice
@@ -26,7 +25,6 @@ __all__ = [
     "ANSWER_FORMAT",
     "Malformed",
     "answer_schema",
-    "combine_samples",
     "from_distribution",
     "level_labels",
     "level_values",

@@ -11,7 +11,8 @@ from kardia.answer import read_answer
 from kardia.conversation import Conversation, Message
 from kardia.engine import loop
 from kardia.errors import AnswerError, JudgeUnreachable, TransientError
-from kardia.judge import build_judge, load_profile
+from kardia.judge import JudgeProfile, build_judge, load_profile
+from kardia.judge.ensemble import asked_profiles
 from kardia.judge.protocol import Answer, Judge, Request, Said
 from kardia.plan import SCORING_MODES, Planner
 from kardia.rubric.models import RubricFile
@@ -60,14 +61,21 @@ class CheckReport:
 
 
 def check_judge(reference: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
-    """Loads a profile and sends it one request.
+    """Loads a profile and sends it one request; a panel or a cascade: one to each of its judges.
 
     Raises:
         ProfileError: where the profile is wrong, or its key is not set.
         JudgeUnreachable: where nobody answers, the key is refused, or the model is unknown.
     """
-    judge = build_judge(load_profile(reference, overrides))
-    profile = judge.profile
+    whole = load_profile(reference, overrides)
+    reports = [_checked(profile) for profile in asked_profiles(whole)]
+    return CheckReport(
+        all(report.works for report in reports), tuple(said for item in reports for said in item.sentences)
+    )
+
+
+def _checked(profile: JudgeProfile) -> CheckReport:
+    judge = build_judge(profile)
     mode = profile.mode if profile.mode in SCORING_MODES else "per_criterion"
     asked = profile if mode == profile.mode else profile.model_copy(update={"mode": mode, "template": None})
     rubric = Rubric(RubricFile.model_validate(_RUBRIC))

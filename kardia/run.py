@@ -98,9 +98,8 @@ class Run:
             for member in members_of(profile):
                 Planner(rubric, member, prompts=member.reads_prompts)
         budget_of(profile, settings.max_requests, settings.max_cost)
-        if not dry:
-            if not isinstance(settings.ledger, Ledger):
-                settings.ledger = open_ledger(settings.ledger) or "off"  # a place that cannot hold one is told now
+        if not dry and not isinstance(settings.ledger, Ledger):
+            settings.ledger = open_ledger(settings.ledger) or "off"  # a place that cannot hold one is told now
 
         def check(conversation: Conversation) -> None:
             own = conversation.metadata.get("rubric")

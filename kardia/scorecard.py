@@ -7,7 +7,8 @@ from typing import Any
 from kardia.aggregate import aggregate, apply_conditions
 from kardia.answer import ANSWER_FORMAT
 from kardia.byobject import by_object
-from kardia.judge.profile import JudgeProfile
+from kardia.judge.ensemble import judge_provenance
+from kardia.judge.profile import ENSEMBLES, JudgeProfile
 from kardia.judge.protocol import Usage
 from kardia.judgment import Scorecard
 from kardia.plan import Judged
@@ -88,12 +89,7 @@ def _of_template(template: Template) -> dict[str, Any]:
 
 
 @by_object(most=64)
-def _of_judge(profile: JudgeProfile) -> tuple[dict[str, Any], dict[str, Any]]:
-    judge = {
-        "name": profile.name,
-        "backend": profile.backend,
-        "model": profile.model,
-        "mode": profile.mode,
-        "hash": profile.hash,
-    }
-    return judge, profile.sampling.model_dump(mode="json")
+def _of_judge(profile: JudgeProfile) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Who judged, and how it sampled; the members of an ensemble sample each in their own way."""
+    single = profile.backend not in ENSEMBLES
+    return judge_provenance(profile), profile.sampling.model_dump(mode="json") if single else None

@@ -236,9 +236,7 @@ async def _chunks(
     window, how = window_of(profile.concurrency), profile.sampling.combine
     async with aclosing(judged(plans(), desk, window=window, how=how, halt=settings.halt)) as answered:
         async for chunk in answered:
-            yield [
-                scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text) for done in chunk
-            ]
+            yield [scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text) for done in chunk]
 
 
 def _guarded(plan: Plan, mode: GuardMode) -> Plan:

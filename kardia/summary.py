@@ -14,7 +14,8 @@ __all__ = ["Row", "Summary"]
 
 @dataclass
 class Row:
-    """One criterion's, or one rubric's, figures. Values are in [0, 1], 1 is good.
+    """One criterion's, or one rubric's, figures. Values are in [0, 1], 1 is good; `tokens` and `cost` are what its
+    judgments took, those from the ledger included.
 
     Mean and spread (the standard deviation of the population) follow Welford's method, so that a million cards lose
     no digits.
@@ -27,7 +28,27 @@ class Row:
     partial: int = 0
     vetoes: int = 0
     mean: float = 0.0
+    tokens: int = 0
+    cost: float | None = None
     _squares: float = 0.0
+    _agreed: float = 0.0
+    _sampled: int = 0
+
+    def agree(self, share: float) -> None:
+        """Counts in how far the samples of one judgment, or a panel's judges, agree: a share in [0, 1]."""
+        self._agreed += share
+        self._sampled += 1
+
+    @property
+    def agreement(self) -> float | None:
+        """The mean of it; None where nothing was asked more than once."""
+        return self._agreed / self._sampled if self._sampled else None
+
+    def take(self, usage: Mapping[str, Any]) -> None:
+        """Counts in what a judgment took, whenever that was."""
+        self.tokens += usage["input_tokens"] + usage["output_tokens"]
+        if usage["cost"] is not None:
+            self.cost = (self.cost or 0.0) + usage["cost"]
 
     def add(self, value: float) -> None:
         self.scored += 1
@@ -49,6 +70,9 @@ class Row:
             "not_applicable": self.not_applicable,
             "partial": self.partial,
             "vetoes": self.vetoes,
+            "agreement": None if self.agreement is None else round(self.agreement, 6),
+            "tokens": self.tokens,
+            "cost": None if self.cost is None else round(self.cost, 9),
         }
 
 
@@ -58,10 +82,6 @@ class Summary:
 
     cards: dict[str, Row] = field(default_factory=dict)
     criteria: dict[str, dict[str, Row]] = field(default_factory=dict)
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float | None = None
     first_error: str | None = None
 
     def add(self, card: Scorecard) -> None:
@@ -82,6 +102,8 @@ class Summary:
                 row = rows[key] = Row()
             if judgment.status == "scored" and judgment.value is not None:
                 row.add(judgment.value)
+                if judgment.samples is not None and (share := judgment.agreement) is not None:
+                    row.agree(share)
             elif judgment.status == "unscored":
                 row.unscored += 1
                 if self.first_error is None:
@@ -94,14 +116,10 @@ class Summary:
             whole.vetoes += 1
             for key in card.criteria.keys() & set(card.vetoed_by):
                 rows[key].vetoes += 1
-        self._spend(card.usage)
-
-    def _spend(self, usage: Mapping[str, Any]) -> None:
-        self.requests += usage.get("requests", 0)
-        self.input_tokens += usage.get("input_tokens", 0)
-        self.output_tokens += usage.get("output_tokens", 0)
-        if usage.get("cost") is not None:
-            self.cost = (self.cost or 0.0) + usage["cost"]
+        for key, took in card.usage.get("criteria", {}).items():
+            rows[key].take(took)
+        if card.usage:
+            whole.take(card.usage)
 
     @property
     def total(self) -> int:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import asking, at, binary, choice, criterion, make, ordinal, without
+from making import asking, binary, choice, criterion, make, ordinal
 
 from kardia.answer import (
     _CODE,
@@ -19,7 +19,6 @@ from kardia.answer import (
     _found,
     _strictly,
     answer_schema,
-    combine_samples,
     from_distribution,
     level_labels,
     level_values,
@@ -503,76 +502,6 @@ def test_the_expectation_lies_in_the_unit_interval_and_between_the_levels(weight
     assert (min(levels) - 1) / 4 - 1e-9 <= judgment.value <= (max(levels) - 1) / 4 + 1e-9
     assert math.fsum((judgment.probabilities or {}).values()) == pytest.approx(1)
     assert judgment.level in levels
-
-
-# --- samples ---------------------------------------------------------------------------------------------------------
-
-KINDNESS, BLAMING, TONES = KIND.criteria[0], BLAMES.criteria[0], TONE.criteria[0]
-
-
-def said(criterion_, *levels):
-    return [without(criterion_) if level is None else at(criterion_, level) for level in levels]
-
-
-def test_one_sample_is_itself():
-    sample = at(KINDNESS, 4)
-    assert combine_samples(KINDNESS, [sample]) is sample
-    failed = without(KINDNESS)
-    assert combine_samples(KINDNESS, [failed]) is failed
-
-
-@pytest.mark.parametrize(
-    ("criterion_", "levels", "level", "value"),
-    [
-        (KINDNESS, (1, 2, 5), 2, (0 + 0.25 + 1) / 3),
-        (KINDNESS, (2, 4), 2, 0.5),
-        (KINDNESS, (5, None, 4), 4, 0.875),
-        (KINDNESS, (None, 4), 4, 0.75),
-        (BLAMING, ("no", "no", "yes"), "no", 2 / 3),
-        (BLAMING, ("no", "yes"), "yes", 0.5),
-        (TONES, ("warm", "cold", "neutral"), "cold", 0.5),
-        (TONES, ("warm", "warm", "cold"), "warm", 2 / 3),
-    ],
-)
-def test_samples_come_together(criterion_, levels, level, value):
-    judgment = combine_samples(criterion_, said(criterion_, *levels))
-    assert (judgment.status, judgment.level, judgment.value) == ("scored", level, pytest.approx(value))
-    assert judgment.samples == levels
-    scored = [item for item in levels if item is not None]
-    shares = {name: scored.count(name) / len(scored) for name in criterion_.levels}
-    assert judgment.probabilities == pytest.approx(shares)
-
-
-def test_the_words_are_those_of_a_sample_at_the_level():
-    samples = [Judgment("kind", "scored", n, n / 4 - 0.25, f"about {n}", (f"{n}",)) for n in (5, 1, 2)]
-    judgment = combine_samples(KINDNESS, samples)
-    assert (judgment.reason, judgment.evidence) == ("about 2", ("2",))
-
-
-def test_probabilities_of_samples_are_averaged():
-    samples = [from_distribution(KINDNESS, {1: 1.0}), from_distribution(KINDNESS, {1: 0.5, 5: 0.5})]
-    judgment = combine_samples(KINDNESS, samples)
-    assert judgment.probabilities == {1: 0.75, 2: 0, 3: 0, 4: 0, 5: 0.25}
-    assert judgment.value == 0.25
-
-
-@pytest.mark.parametrize(
-    "statuses", [("unscored", "abstained"), ("unscored", None, "unscored"), ("not_applicable", "unscored", None)]
-)
-def test_where_most_failed_the_first_failure_speaks(statuses):
-    samples = [at(KINDNESS, 4) if status is None else without(KINDNESS, status) for status in statuses]
-    judgment = combine_samples(KINDNESS, samples)
-    assert (judgment.status, judgment.value) == (statuses[0], None)
-
-
-@given(st.lists(st.sampled_from([None, 1, 2, 3, 4, 5]), min_size=1, max_size=9))
-def test_samples_never_leave_the_scale(levels):
-    judgment = combine_samples(KINDNESS, said(KINDNESS, *levels))
-    assert judgment.level in (None, 1, 2, 3, 4, 5)
-    scored = [level for level in levels if level is not None]
-    assert (judgment.value is None) == (2 * len(scored) < len(levels))
-    if judgment.value is not None:
-        assert (min(scored) - 1) / 4 <= judgment.value <= (max(scored) - 1) / 4
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

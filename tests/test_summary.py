@@ -44,6 +44,9 @@ def test_an_empty_row_has_no_figures():
         "not_applicable": 0,
         "partial": 0,
         "vetoes": 0,
+        "agreement": None,
+        "tokens": 0,
+        "cost": None,
     }
 
 
@@ -54,7 +57,9 @@ def test_cards_and_criteria_are_counted():
     summary.add(card(None, x="unscored", y="abstained", id_="c3"))
     summary.add(card(1.0, status="partial", x=1.0, y="abstained"))
     summary.add(card(0.25, rubric="b@1.0.0", x=0.25))
+    unasked = {"agreement": None, "tokens": 0, "cost": None}
     assert summary.cards["a@1.0.0"].to_json() == {
+        **unasked,
         "scored": 3,
         "mean": 0.5,
         "spread": 0.408248,
@@ -85,10 +90,25 @@ def test_a_card_without_a_score_counts_though_no_criterion_is_unscored():
     assert (summary.unscored, summary.abstained) == (1, 1)
 
 
-def test_costs_are_summed_and_unknown_where_nobody_names_one():
+def took(tokens, cost=None):
+    return {"requests": 1, "attempts": 1, "input_tokens": tokens, "output_tokens": 1, "cost": cost}
+
+
+def test_what_it_took_is_summed_and_its_cost_unknown_where_nobody_names_one():
     summary = Summary()
-    summary.add(card(1.0, usage={"requests": 2, "input_tokens": 10, "output_tokens": 3, "cost": None}))
-    assert (summary.requests, summary.input_tokens, summary.output_tokens, summary.cost) == (2, 10, 3, None)
-    summary.add(card(1.0, usage={"requests": 1, "cost": 0.5}))
-    summary.add(card(1.0, usage={"requests": 1, "cost": 0.25}))
-    assert (summary.requests, summary.cost) == (4, 0.75)
+    summary.add(card(1.0, x=1.0, y=1.0, usage={**took(10), "criteria": {"x": took(4), "y": took(6)}}))
+    whole, rows = summary.cards["a@1.0.0"], summary.criteria["a@1.0.0"]
+    assert (whole.tokens, whole.cost) == (11, None)
+    summary.add(card(1.0, x=1.0, y=1.0, usage={**took(10, 0.5), "criteria": {"x": took(4, 0.25), "y": took(6, 0.25)}}))
+    assert (whole.tokens, whole.cost) == (22, 0.5)
+    assert [(row.tokens, row.cost) for row in rows.values()] == [(10, 0.25), (14, 0.25)]
+
+
+def test_agreement_is_the_mean_over_what_was_asked_more_than_once():
+    summary = Summary()
+    for levels in ((1, 1), (1, 2)):
+        whole = card(1.0, x=1.0)
+        sampled = Judgment("x", "scored", 1, 1.0, samples=levels)
+        summary.add(Scorecard(**{**{f: getattr(whole, f) for f in whole.__slots__}, "criteria": {"x": sampled}}))
+    assert summary.criteria["a@1.0.0"]["x"].agreement == 0.75
+    assert summary.cards["a@1.0.0"].agreement is None

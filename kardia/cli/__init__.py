@@ -6,6 +6,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
 
 __all__ = ["main"]
 
@@ -21,8 +25,14 @@ def main() -> None:
 
 
 def _run() -> int | str | None:
+    import logging
+
     from kardia.cli.app import app
     from kardia.errors import KardiaError
+
+    log = logging.getLogger("kardia")
+    log.addHandler(_notes())
+    log.propagate = False
 
     for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C: what was scored is kept, and no judged text stays behind
         # what the parent ignores stays ignored: `nohup` means it
@@ -53,6 +63,17 @@ def _run() -> int | str | None:
         fault = f"{type(problem).__name__}: {problem}"
         _say(f"this is a fault in kardia, not in your input ({fault}); KARDIA_DEBUG=1 shows where")
         return 2
+
+
+def _notes() -> logging.Handler:
+    """Warnings of the library as sentences on stderr."""
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            _say(record.getMessage())
+
+    return Notes(logging.WARNING)
 
 
 def _flush() -> None:

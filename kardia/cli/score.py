@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from kardia.engine.budget import Spent
     from kardia.engine.halt import Halt
     from kardia.summary import Row, Summary
 
@@ -51,7 +52,9 @@ def score(
     ] = None,
     ledger: Annotated[
         str | None,
-        typer.Option("--ledger", help="Where judgments are kept, or off. Default: $KARDIA_LEDGER, else a file of yours."),
+        typer.Option(
+            "--ledger", help="Where judgments are kept; or off. Default: $KARDIA_LEDGER, else a file in your home."
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what the ledger holds.")] = False,
     max_requests: Annotated[
@@ -134,7 +137,7 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     done = False
     try:
         run.write_rejected(output)
-        with _stoppable(run.halt), _progress(run.total) as advance:
+        with _stoppable(run.halt), _progress(run.total, run.settings.office.spent) as advance:
             for card in run.cards():
                 sink.write(card)
                 summary.add(card)
@@ -189,8 +192,9 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _progress(total: int | None) -> Any:
+def _progress(total: int | None, spent: Spent) -> Any:
     """A bar on stderr with rate, unscored, tokens and cost; nothing where stderr is no terminal."""
+
     @contextmanager
     def silent() -> Any:
         yield lambda summary: None
@@ -214,12 +218,14 @@ def _progress(total: int | None) -> Any:
 
             def advance(summary: Summary) -> None:
                 speed = progress.tasks[0].speed
-                spent = f"unscored {summary.unscored}"
-                if summary.input_tokens:
-                    spent += f"  tokens {summary.input_tokens + summary.output_tokens:,}"
-                if summary.cost is not None:
-                    spent += f"  cost {summary.cost:.4f}"
-                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "", spent=spent)
+                said = f"unscored {summary.unscored}"
+                if spent.stored:
+                    said += f"  from the ledger {spent.stored:,}"
+                if spent.input_tokens:
+                    said += f"  tokens {spent.input_tokens + spent.output_tokens:,}"
+                if spent.cost is not None:
+                    said += f"  cost {spent.cost:.4f}"
+                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "", spent=said)
 
             yield advance
 
@@ -240,18 +246,25 @@ def _print_summary(summary: Summary, run: Any) -> None:
             for name in ("unscored", "abstained", "not_applicable", "vetoes")
             if name == "unscored" or any(getattr(row, name) for row in (*rows.values(), whole))
         ]
-        columns = ("scored", "mean", "spread", *(name.replace("not_applicable", "n/a") for name in shown))
+        shares = any(row.agreement is not None for row in rows.values())
+        priced = "cost" if whole.cost is not None else "tokens" if whole.tokens else None
+        columns = (
+            *("scored", "mean", "spread", *(name.replace("not_applicable", "n/a") for name in shown)),
+            *(("agreement",) if shares else ()),
+            *((priced,) if priced else ()),
+        )
         made = table(f"{rubric} · judge {run.profile.name}", ("criterion", *columns), columns)
 
-        def add(label: str, row: Row, made: Any = made, shown: list[str] = shown) -> None:
-            mean = number(row.mean if row.scored else None)
-            rest = [f"{getattr(row, name):,}" for name in shown]
-            made.add_row(label, f"{row.scored:,}", mean, number(row.spread), *rest)
+        def cells(row: Row, shown: list[str] = shown, shares: bool = shares, priced: str | None = priced) -> list[str]:
+            found = [f"{row.scored:,}", number(row.mean if row.scored else None), number(row.spread)]
+            found += [f"{getattr(row, name):,}" for name in shown]
+            found += [number(row.agreement)] if shares else []
+            return found + ([number(row.cost, 4) if priced == "cost" else f"{row.tokens:,}"] if priced else [])
 
         for key, row in rows.items():
-            add(key, row)
+            made.add_row(key, *cells(row))
         made.add_section()
-        add("score" + (f" ({whole.partial:,} partial)" if whole.partial else ""), whole)
+        made.add_row("score" + (f" ({whole.partial:,} partial)" if whole.partial else ""), *cells(whole))
         console.print(made)
     if summary.first_error:
         note(f"the first unscored one: {' '.join(summary.first_error.split())[:400]}")

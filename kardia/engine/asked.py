@@ -16,18 +16,15 @@ from typing import Any
 
 import orjson
 
+from kardia.answer import level_values
 from kardia.judge.profile import Price
 from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
-from kardia.rubric.models import Criterion, Level
 
 __all__ = ["Asked", "decode", "encode", "in_words"]
 
 FORMAT = 1
 STATUSES = frozenset(("scored", "unscored", "abstained", "not_applicable"))
-
-_KNOWN_SCALES = 4096
-_scales: dict[int, tuple[Criterion, dict[Level, float]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,7 @@ def decode(payload: bytes, request: Request, price: Price) -> Asked | None:
     (requests, attempts, input_tokens, output_tokens), rows = read
     judgments = []
     for criterion, (status, level, reason, evidence, shares, error) in zip(request.criteria, rows, strict=True):
-        known = _scales.get(id(criterion))
-        values = known[1] if known is not None else _values(criterion)
+        values = level_values(criterion)
         if level is not None and level not in values:
             return None
         value = None if level is None else values[level]
@@ -166,13 +162,3 @@ def _are_shares(shares: Any) -> bool:
         if type(share) is not float or not 0.0 <= share <= 1.0:
             return False
     return True
-
-
-def _values(criterion: Criterion) -> dict[Level, float]:
-    """Level → value, reckoned once a criterion: a criterion cannot be hashed, so its identity is the key, and it is
-    kept beside, lest another be given the same one."""
-    if len(_scales) >= _KNOWN_SCALES:
-        _scales.clear()
-    values = {level: criterion.value(level) for level in criterion.levels}
-    _scales[id(criterion)] = (criterion, values)
-    return values
