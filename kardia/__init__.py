@@ -18,7 +18,16 @@ from kardia.version import __version__
 if TYPE_CHECKING:
     from kardia.comparing import GroupJudgment, PairJudgment, judge_group, judge_pair
     from kardia.conversation import Conversation, Message
-    from kardia.errors import AnswerError, InputError, JudgeError, JudgeUnreachable, KardiaError, TransientError
+    from kardia.errors import (
+        AnswerError,
+        BudgetExhausted,
+        InputError,
+        Interrupted,
+        JudgeError,
+        JudgeUnreachable,
+        KardiaError,
+        TransientError,
+    )
     from kardia.judge import Judge, JudgeProfile, load_judge
     from kardia.judge.backends.fake import FakeJudge
     from kardia.judge.protocol import Known, Opinion, Request, Said, Usage
@@ -31,11 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerError",
+    "BudgetExhausted",
     "Conversation",
     "Criterion",
     "FakeJudge",
     "GroupJudgment",
     "InputError",
+    "Interrupted",
     "Judge",
     "JudgeError",
     "JudgeProfile",
@@ -67,11 +78,13 @@ __all__ = [
 # Names are imported when they are first used, so that `import kardia` and `kardia --help` stay quick.
 _HOMES = {
     "AnswerError": "kardia.errors",
+    "BudgetExhausted": "kardia.errors",
     "Conversation": "kardia.conversation",
     "Criterion": "kardia.rubric.models",
     "FakeJudge": "kardia.judge.backends.fake",
     "GroupJudgment": "kardia.comparing",
     "InputError": "kardia.errors",
+    "Interrupted": "kardia.errors",
     "Judge": "kardia.judge.protocol",
     "JudgeError": "kardia.errors",
     "JudgeProfile": "kardia.judge.profile",

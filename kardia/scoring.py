@@ -255,5 +255,10 @@ def budget_of(profile: JudgeProfile, max_requests: int | None, max_cost: float |
     if max_cost is not None:
         for asked in asked_profiles(profile):
             if asked.price.cost(1, 1) is None and asked.backend in ENDPOINTS:
-                raise ProfileError("a cap on costs needs the judge's price", file=asked.name, key="price")
+                raise ProfileError(
+                    "a cap on what a run costs needs the judge's price: set price.input_per_million and "
+                    "price.output_per_million in its profile, or with --set",
+                    file=asked.name,
+                    key="price",
+                )
     return None if max_requests is None and max_cost is None else Budget(max_requests, max_cost)

@@ -83,6 +83,8 @@ class Summary:
     cards: dict[str, Row] = field(default_factory=dict)
     criteria: dict[str, dict[str, Row]] = field(default_factory=dict)
     first_error: str | None = None
+    guarded: int = 0
+    """Cards on which the guard found something."""
 
     def add(self, card: Scorecard) -> None:
         """Counts one scorecard in."""
@@ -112,6 +114,8 @@ class Summary:
                 row.abstained += 1
             else:
                 row.not_applicable += 1
+        if card.guard is not None and card.guard["findings"]:
+            self.guarded += 1
         if card.vetoed_by:
             whole.vetoes += 1
             for key in card.criteria.keys() & set(card.vetoed_by):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from making import at, binary, make, ordinal
@@ -115,3 +116,14 @@ def test_without_text(text):
     assert (card.target["text"], card.metadata) == (("Hello.", TALK.metadata) if text else (None, None))
     assert card.criteria["kind"].reason == ("because" if text else None)
     assert card.guard is None
+
+
+def test_what_the_guard_found_is_kept_and_its_excerpts_go_with_the_text():
+    planner = Planner(make(ordinal("kind")), profile())
+    finding = {"kind": "addresses_judge", "message": 1, "start": 0, "excerpt": "Judge, listen"}
+    plan = replace(planner.plan(TALK), guard={"mode": "flag", "findings": [finding]})
+    done = Judged(plan, {"kind": at(planner.rubric.criteria[0], 4)}, USAGE)
+    whole, bare = (scorecard(done, planner.profile, planner.template, text=text) for text in (True, False))
+    assert whole.guard == plan.guard
+    assert bare.guard == {"mode": "flag", "findings": [{**finding, "excerpt": None}]}
+    assert list(whole.to_json()).index("guard") == list(whole.to_json()).index("vetoed_by") + 1

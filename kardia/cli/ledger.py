@@ -10,9 +10,9 @@ app = typer.Typer(help="The ledger: what judges have answered, so that nothing i
 
 Where = Annotated[
     str | None,
-    typer.Option("--ledger", help="Its file. Default: $KARDIA_LEDGER, else ledger.sqlite3 in your data directory."),
+    typer.Option("--ledger", metavar="FILE", help="The ledger. Default: $KARDIA_LEDGER, else the usual place."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for a program to read.")]
 
 
 @app.command()
@@ -30,16 +30,18 @@ def info(ledger: Where = None, as_json: Json = False) -> None:
 def prune(
     ledger: Where = None,
     older_than: Annotated[
-        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="What was stored longer ago.")
+        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Stored more than so many days ago.")
     ] = None,
-    judge: Annotated[str | None, typer.Option("--judge", help="What the judge of this name answered.")] = None,
-    unscored: Annotated[bool, typer.Option("--unscored", help="What has an unscored criterion.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    judge: Annotated[str | None, typer.Option("--judge", metavar="NAME", help="Given by this judge.")] = None,
+    unscored: Annotated[bool, typer.Option("--unscored", help="With a criterion that is unscored.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete entries and free their space. Of several conditions, all must hold.
+    """Delete answers, and free their space. Of several conditions, all must hold.
 
     What is deleted is asked, and paid for, again when it is wanted.
+
+    With --unscored that is the purpose: another chance for what was refused.
 
     Example:  kardia ledger prune --older-than 90 --judge fake
     """
@@ -53,9 +55,11 @@ def export(
     ledger: Where = None,
     output: Annotated[str | None, typer.Option("-o", "--output", help="File. Default: stdout.")] = None,
 ) -> None:
-    """Write every entry as a line of JSON, the oldest first.
+    """Write every answer as a line of JSON, the oldest first.
 
-    Exit code 1: damaged entries were left out.
+    The lines quote the conversations.
+
+    Exit code 1: damaged answers were left out.
 
     Example:  kardia ledger export -o ledger.jsonl
     """
@@ -69,13 +73,13 @@ def export(
 def verify(
     ledger: Where = None,
     mend: Annotated[
-        bool, typer.Option("--mend", help="Where the file is damaged: move it aside, and keep what is whole.")
+        bool, typer.Option("--mend", help="A damaged file: move it aside, and keep what is whole.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the database, and the checksum and form of every entry.
+    """Check the file, and every answer in it.
 
-    Exit code 0: all is whole; 1: something is damaged, and what to do about it.
+    Exit code 0: all is whole; 1: something is damaged; it says what to do.
 
     Example:  kardia ledger verify
     """
@@ -91,10 +95,13 @@ def forget(
     ledger: Where = None,
     as_json: Json = False,
 ) -> None:
-    """Delete everything about a conversation, so that no byte of it stays in the ledger's file.
+    """Delete every answer about a conversation, so that none of its words stay in the ledger.
 
-    What it shares with other conversations goes too. Outputs that were written are not touched. Exit code 1: there
-    was nothing.
+    Answers that other conversations share go, too.
+
+    Scorecards, exports and copies are not touched: delete them yourself.
+
+    Exit code 1: nothing was stored.
 
     Example:  kardia ledger forget conversation-17
     """

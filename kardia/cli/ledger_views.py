@@ -35,11 +35,11 @@ def _existing(where: str | None) -> Iterator[SQLite]:
     """The store of a ledger that is there; none is made."""
     path, _ = ledger_path(where)
     if path is None:
-        raise InputError("there is no ledger, since it is switched off ($KARDIA_LEDGER); name one with --ledger PATH")
+        raise InputError("there is no ledger, since it is switched off ($KARDIA_LEDGER); name one with --ledger FILE")
     if not path.exists():
         raise InputError("there is no ledger yet; the first `kardia score` makes it", file=str(path))
     if not path.is_file():
-        raise InputError("is no file; name a ledger with --ledger PATH", file=str(path))
+        raise InputError("is not a file; name a ledger with --ledger FILE", file=str(path))
     try:
         yield SQLite(path)
     except StoreError as problem:
@@ -81,7 +81,7 @@ def info_view(where: str | None, as_json: bool) -> None:
             facts.add(row)
         size = store.size()
     groups = [
-        {"judge": judge, "model": model, "rubric": rubric, "entries": rows, "unscored": unscored}
+        {"judge": judge, "model": model, "rubric": rubric, "answers": rows, "unscored": unscored}
         for (judge, model, rubric), (rows, unscored) in sorted(facts.groups.items())
     ]
     aside = [str(path) for path in moved_aside(store.path)]
@@ -90,7 +90,7 @@ def info_view(where: str | None, as_json: bool) -> None:
             {
                 "path": store.place,
                 "bytes": size,
-                "entries": facts.rows,
+                "answers": facts.rows,
                 "unscored": facts.unscored,
                 "damaged": facts.damaged,
                 **facts.usage,
@@ -103,7 +103,7 @@ def info_view(where: str | None, as_json: bool) -> None:
         return
     made = table(None, ("ledger", store.place))
     made.add_row("size", _bytes(size))
-    made.add_row("entries", f"{facts.rows:,}")
+    made.add_row("answers", f"{facts.rows:,}")
     made.add_row("with an unscored criterion", f"{facts.unscored:,}")
     if facts.damaged:
         made.add_row("damaged", f"{facts.damaged:,} (kardia ledger verify says more)")
@@ -118,7 +118,7 @@ def info_view(where: str | None, as_json: bool) -> None:
         made.add_row("moved aside", path)
     stdout().print(made)
     if groups:
-        columns = ("judge", "model", "rubric", "entries", "unscored")
+        columns = ("judge", "model", "rubric", "answers", "unscored")
         listed = table(None, columns, columns[3:])
         for group in groups:
             listed.add_row(*(f"{group[name]:,}" if name in columns[3:] else str(group[name]) for name in columns))
@@ -130,7 +130,7 @@ def prune_view(
 ) -> None:
     some = older_than is not None or judge is not None or unscored
     if some == everything:
-        raise InputError("say which entries: --older-than DAYS, --judge NAME, --unscored, or --all alone")
+        raise InputError("say which answers: --older-than DAYS, --judge NAME, --unscored, or --all alone")
     before = None if older_than is None else int(time.time() - older_than * _DAY_S)
     with _existing(where) as store:
         gone = store.prune(before=before, judge=judge, unscored=unscored)
@@ -138,11 +138,11 @@ def prune_view(
     if as_json:
         print_json({"deleted": gone, "bytes": size})
     else:
-        typer.echo(f"{_entries(gone)} deleted; the ledger takes {_bytes(size)} now")
+        typer.echo(f"{_answers(gone)} deleted; the ledger takes {_bytes(size)} now")
 
 
 def export_view(where: str | None, output: str | None) -> int:
-    """How many damaged entries were left out."""
+    """How many damaged answers were left out."""
     damaged = 0
     with _existing(where) as store, _writing(output, store.path) as stream:
         for row in store.rows():
@@ -152,7 +152,7 @@ def export_view(where: str | None, output: str | None) -> int:
                 continue
             stream.write(json.dumps(_line(row, said), ensure_ascii=False) + "\n")
     if damaged:
-        note(f"{_entries(damaged)} damaged and left out; kardia ledger verify says more")
+        note(f"{_answers(damaged)} damaged and left out; kardia ledger verify says more")
     return damaged
 
 
@@ -173,15 +173,15 @@ def verify_view(where: str | None, mend: bool, as_json: bool) -> bool:
         if faults and mend:
             store.mend()
     if as_json:
-        print_json({"path": store.place, "entries": rows, "damaged": damaged, "faults": faults})
+        print_json({"path": store.place, "answers": rows, "damaged": damaged, "faults": faults})
     elif not faults and not damaged:
-        typer.echo(f"{_entries(rows)}, all of them whole")
+        typer.echo(f"{_answers(rows)}, all of them whole")
     else:
         for fault in faults:
             typer.echo(fault)
         if damaged:
             typer.echo(
-                f"{damaged:,} of {_entries(rows)} damaged: they are not used, and the next run asks for them again"
+                f"{damaged:,} of {_answers(rows)} damaged: they are not used, and the next run asks for them again"
             )
         if faults:
             typer.echo(
@@ -191,16 +191,16 @@ def verify_view(where: str | None, mend: bool, as_json: bool) -> bool:
 
 
 def forget_view(where: str | None, ids: Sequence[str], as_json: bool) -> int:
-    """How many entries were deleted."""
+    """How many answers were deleted."""
     with _existing(where) as store:
         counts = store.forget(ids)
     if as_json:
         print_json(dict(zip(ids, counts, strict=True)))
     else:
         for name, count in zip(ids, counts, strict=True):
-            typer.echo(f"{name}: {_entries(count) if count else 'nothing'} {'forgotten' if count else 'is stored'}")
+            typer.echo(f"{name}: {_answers(count) if count else 'nothing'} {'forgotten' if count else 'is stored'}")
     for path in moved_aside(store.path):
-        note(f"{path} was moved aside as damaged and is left as it is; it may hold the text: delete it")
+        note(f"{path} was moved aside as damaged and is left as it is; it may quote the conversation: delete it")
     return sum(counts)
 
 
@@ -252,8 +252,8 @@ def _moment(seconds: int | None) -> str | None:
         return None  # a flipped byte: no moment at all
 
 
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count:,} entries"
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count:,} answers"
 
 
 def _bytes(count: int) -> str:

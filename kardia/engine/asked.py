@@ -33,6 +33,11 @@ class Asked:
 
     judgments: tuple[Judgment, ...]
     usage: Usage
+    shares: tuple[Usage, ...] | None = None
+
+    def each(self) -> tuple[Usage, ...]:
+        """What each judgment took, in their order."""
+        return self.shares or self.usage.shared_out(len(self.judgments))
 
 
 def encode(asked: Asked) -> bytes:

@@ -18,6 +18,8 @@ SILENT_MANY = 8
 MANY = 20
 SUSPICIOUS = 8
 """Failed tries in a row from which on nothing new is sent but one request for each further failure."""
+PROBES = 16
+"""How many those are once that many conversations have failed that the endpoint is to blame."""
 CONVERSATIONS = 3
 """One conversation that an endpoint stumbles over is not the end of a run, however many criteria are asked of it."""
 
@@ -54,6 +56,7 @@ class Breaker:
     _failed: int = 0
     _silent: int = 0
     _given_up: int = 0
+    _probes: int = 0
     _conversations: set[str] = field(default_factory=set)
 
     @property
@@ -65,8 +68,15 @@ class Breaker:
         """A request was answered: all counts begin anew."""
         self.answered += 1
         if self._failed or self._given_up:
-            self._failed = self._silent = self._given_up = 0
+            self._failed = self._silent = self._given_up = self._probes = 0
             self._conversations.clear()
+
+    def probe(self) -> bool:
+        """Whether one more request may find out, after a failure, if others are answered."""
+        if len(self._conversations) < CONVERSATIONS:
+            return True
+        self._probes += 1
+        return self._probes <= PROBES
 
     def failure(self, error: TransientError, tries: Tries, conversation: str, allowed: int) -> str | None:
         """One try failed.
@@ -113,5 +123,5 @@ class Breaker:
         self._conversations.add(conversation)
         many = len(self._conversations) >= CONVERSATIONS or not self.answered
         if self._given_up >= MANY and many:
-            return f"failed {self._given_up} requests in a row; the last time: {error}"
+            return f"failed to answer {self._given_up} requests in a row; the last time: {error}"
         return None

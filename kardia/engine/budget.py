@@ -65,14 +65,18 @@ class Budget:
             if self.max_requests is not None and self.requests >= self.max_requests:
                 raise BudgetExhausted(
                     f"the budget of {self.max_requests:,} requests is used up; what was scored is kept, and the same "
-                    "command with more goes on from there"
+                    "command goes on from there"
                 )
             if self.max_cost is None or self.cost + self._reserved + most <= self.max_cost:
                 break
+            if not self._open and not self.cost:
+                raise BudgetExhausted(
+                    f"the budget of {self.max_cost:g} is too small for one request, which may cost {most:.6g}"
+                )
             if not self._open:
                 raise BudgetExhausted(
                     f"the budget of {self.max_cost:g} is used up: {self.cost:.6g} is spent, and the next request may "
-                    f"cost {most:.6g}; what was scored is kept, and the same command with more goes on from there"
+                    f"cost {most:.6g}; what was scored is kept, and the same command goes on from there"
                 )
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import sys
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Sequence
@@ -20,6 +21,7 @@ from kardia.engine.breaker import Breaker, Tries
 from kardia.engine.budget import Budget, Spent
 from kardia.engine.gate import Gate
 from kardia.engine.key import answer_key, identity_of
+from kardia.engine.late import Late
 from kardia.engine.ledger import Entry, Ledger
 from kardia.errors import AnswerError, JudgeUnreachable, TransientError
 from kardia.judge.protocol import Answer, ChatMessage, Judge, Request, Said, Usage
@@ -38,7 +40,8 @@ _REPAIR = (
     "That was not in the form that was asked for: {problem}. Answer again, with exactly one answer in the form that "
     "was asked for and nothing beside it."
 )
-_Flights = dict[bytes, "asyncio.Future[Asked | None]"]
+# by the ledger, too: what one run stores in its own is not stored in another's
+_Flights = dict[tuple[Ledger | None, bytes], "asyncio.Future[Asked | None]"]
 _flights: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Flights] = weakref.WeakKeyDictionary()
 
 
@@ -79,6 +82,7 @@ class Desk:
         self._identity = identity_of(judge)
         # by the request itself, which is kept as long as its key: another one may get the address of one that is gone
         self._keys: dict[int, tuple[Request, bytes]] = {}
+        self._late = None if ledger is None or fresh else Late(ledger, judge.profile.price)
         self._gate: Gate | None = None
         self._pending = 0
         self._room: list[asyncio.Future[None]] = []
@@ -126,21 +130,24 @@ class Desk:
         if key is None:
             return await self._asked(request, None)
         flights = _flights.setdefault(asyncio.get_running_loop(), {})
-        while (other := flights.get(key)) is not None:
+        place = (self.ledger, key)
+        while (other := flights.get(place)) is not None:
             asked = await self._waited(other)
+            # the same words may be another criterion's, with an id, values and a price of its own
+            asked = None if asked is None else decode(encode(asked), request, self.judge.profile.price)
             if asked is not None:
                 self.spent.shared += 1
                 if self.ledger is not None:
                     self.ledger.share(key, request.conversation.id)
                 return asked
         flight: asyncio.Future[Asked | None] = asyncio.get_running_loop().create_future()
-        flights[key] = flight
+        flights[place] = flight
         asked = None
         try:
             asked = await self._asked(request, key)
             return asked
         finally:
-            del flights[key]
+            del flights[place]
             flight.set_result(asked)  # None: whoever waits asks for itself
 
     async def ask_all(self, requests: Sequence[Request]) -> list[Asked]:
@@ -205,15 +212,25 @@ class Desk:
         assert task is not None
         self._asking.add(task)
         self._under_way.add(task)
+        if self._late is not None and key is not None:
+            self._late.wait(task, request, key)
         try:
             try:
                 asked, final = await self._until_read(request)
             except asyncio.CancelledError:
+                known = None if self._late is None else self._late.found(task)
+                if known is not None:
+                    if sys.version_info >= (3, 11):
+                        task.uncancel()
+                    self.spent.stored += 1
+                    return known
                 if self._stopping:
                     raise Stopped from None
                 raise
             finally:
                 self._asking.discard(task)
+                if self._late is not None:
+                    self._late.go(task)
             self.spent.asked += 1
             if final:
                 await self._record(request, asked, key)
@@ -309,12 +326,14 @@ class Desk:
                     return answer, spent
                 self.spent.failed += 1
                 if isinstance(answer, AnswerError):
+                    self._let_go(len(self._held))  # whatever it said, somebody is there
                     return answer, spent
                 if not isinstance(answer, TransientError):
                     raise answer
                 self._probing += not attempt
                 self._verdict(self.breaker.failure(answer, tries, request.conversation.id, limits.retries + 1))
-                self._let_go(1)
+                if self._held and (answer.overloaded or self.breaker.probe()):
+                    self._let_go(1)
                 if attempt < limits.retries:
                     await self._rest(_wait(attempt, answer.retry_after))
             assert isinstance(answer, TransientError)
@@ -330,7 +349,7 @@ class Desk:
             raise JudgeUnreachable(f"the judge {self.judge.profile.name} {dead}")
 
     async def _held_back(self) -> None:
-        """Waits while others find out whether the endpoint is there at all; each time one fails, one is let go."""
+        """Waits while others find out whether the endpoint is there at all: where they fail, a few are let go."""
         held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held.append(held)
         await self._waits(held)
@@ -355,6 +374,8 @@ class Desk:
             gate.leave("failed")
             await self._held_back()
             await self._queue(gate, tokens, False)
+        if self._late is not None and (task := asyncio.current_task()) is not None:
+            self._late.go(task)
         outcome: Literal["answered", "overloaded", "failed"] = "failed"
         seconds: float | None = None
         retry_after: float | None = None
@@ -363,10 +384,11 @@ class Desk:
         usage = Usage()
         try:
             while self._pending >= self._most_pending:
-                await self._until_room()
+                await self._waits(self._until_room())
             if self.budget is not None:
-                most = self._most(tokens)
-                await self.budget.take(most)
+                # as the endpoint counts by now, which nobody knew when the request began to wait
+                most = self._most(self._tokens(request)) if self._tokens_matter else 0.0
+                await self._waits(self.budget.take(most))
                 reserved = True
             loop = asyncio.get_running_loop()
             started = loop.time()

@@ -140,7 +140,11 @@ class _Told:
     """What one member said to one request: a judgment for each criterion that it was asked for."""
 
     judgments: dict[str, Judgment]
-    usage: Usage
+    usages: dict[str, Usage]
+
+    @property
+    def usage(self) -> Usage:
+        return sum(self.usages.values(), Usage())
 
 
 class EnsembleDesk:
@@ -227,7 +231,8 @@ class EnsembleDesk:
                     for member, one in zip(members, each, strict=True)
                 ]
                 judgments.append(combine_panel(criterion, voices, panel.combine))
-            results.append(Asked(tuple(judgments), sum((one.usage for one in each), Usage())))
+            shares = tuple(sum((one.usages[item.id] for one in each), Usage()) for item in request.criteria)
+            results.append(Asked(tuple(judgments), sum(shares, Usage()), shares))
         return results
 
     async def _ask_cascade(self, requests: Sequence[Request]) -> list[Asked]:
@@ -243,18 +248,20 @@ class EnsembleDesk:
         again = {id(request): criteria for request, criteria in unsure}
         results: list[Asked] = []
         for request, one in zip(requests, first, strict=True):
-            usage = one.usage
+            usages = dict(one.usages)
             settled = dict(one.judgments)
             self.tally.judgments += len(request.criteria)
             self.tally.first += one.usage
             if id(request) in again:
                 other = next(then)
-                usage += other.usage
                 self.tally.again += len(again[id(request)])
                 self.tally.then += other.usage
                 for criterion in again[id(request)]:
                     settled[criterion.id] = self._settled(one.judgments[criterion.id], other.judgments[criterion.id])
-            results.append(Asked(tuple(settled[criterion.id] for criterion in request.criteria), usage))
+                    usages[criterion.id] += other.usages[criterion.id]
+            shares = tuple(usages[criterion.id] for criterion in request.criteria)
+            judgments = tuple(settled[criterion.id] for criterion in request.criteria)
+            results.append(Asked(judgments, sum(shares, Usage()), shares))
         return results
 
     def _settled(self, first: Judgment, then: Judgment) -> Judgment:
@@ -279,14 +286,14 @@ class EnsembleDesk:
         results: list[_Told] = []
         for (_, criteria), each in zip(wanted, planned, strict=True):
             samples: dict[str, list[Judgment]] = {}
-            usage = Usage()
+            usages = {item.id: Usage() for item in criteria}
             for _ in each:
                 asked = next(answers)
-                usage += asked.usage
-                for judgment in asked.judgments:
+                for judgment, share in zip(asked.judgments, asked.each(), strict=True):
                     samples.setdefault(judgment.criterion, []).append(judgment)
+                    usages[judgment.criterion] += share
             combined = {item.id: combine_samples(item, samples[item.id], sampling.combine) for item in criteria}
-            results.append(_Told(combined, usage))
+            results.append(_Told(combined, usages))
         return results
 
 

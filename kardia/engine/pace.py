@@ -83,12 +83,13 @@ class Paces:
         due: when whoever is next may go; None where that is not known yet.
     """
 
-    __slots__ = ("_by_requests", "_by_tokens", "_due_tokens", "due")
+    __slots__ = ("_by_requests", "_by_tokens", "_due_tokens", "_taken", "due")
 
     def __init__(self, requests: int | None, tokens: int | None) -> None:
         self._by_requests = None if requests is None else Pace(requests)
         self._by_tokens = None if tokens is None else Pace(tokens, coarse=True)
         self._due_tokens = 0.0
+        self._taken: float | None = None  # a request's moment that still waits for its tokens'
         self.due: float | None = None
 
     def lets_go(self, tokens: float, now: float, reserve: Callable[[str, float], float | None]) -> bool:
@@ -103,15 +104,19 @@ class Paces:
         if due is None or due < now - LATE_S:
             due, missing, self._due_tokens = now - LATE_S, tokens, 0.0
             if self._by_requests is not None:
-                moment = self._by_requests.take(1.0, now, partial(reserve, "requests"))
-                if moment is None:
+                if self._taken is None or self._taken < due:
+                    self._taken = self._by_requests.take(1.0, now, partial(reserve, "requests"))
+                if self._taken is None:
                     return False
-                due = max(due, moment)
+                due = max(due, self._taken)
         if self._by_tokens is not None and missing > 0.0:
             moment = self._by_tokens.take(missing, now, partial(reserve, "tokens"))
             if moment is None:
                 return False
             due = max(due, moment)
             self._due_tokens += missing
-        self.due = due if due > now + EARLY_S else None
-        return self.due is None
+        if due > now + EARLY_S:
+            self.due = due
+            return False
+        self.due = self._taken = None
+        return True

@@ -64,8 +64,7 @@ class _Open:
         for asked in self.answers:
             assert asked is not None
             total += asked.usage
-            shares = asked.usage.shared_out(len(asked.judgments))
-            for judgment, share in zip(asked.judgments, shares, strict=True):
+            for judgment, share in zip(asked.judgments, asked.each(), strict=True):
                 known = samples.get(judgment.criterion)
                 if known is None:
                     samples[judgment.criterion] = [judgment]
@@ -211,7 +210,7 @@ class _Work:
         self._wake.clear()
 
     def interrupt(self) -> None:
-        self.fail(Interrupted("interrupted: what was under way was finished"))
+        self.fail(Interrupted("interrupted: what was under way was finished; the same command goes on from there"))
 
     def fail(self, problem: BaseException) -> None:
         """Ends the run: in good order after a wish to stop or a spent budget, at once where asking on is in vain."""

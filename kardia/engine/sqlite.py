@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from kardia.engine.sqlite_file import alone_in, make_file, make_folder, move_aside, place_of
+from kardia.engine.sqlite_file import alone_in, is_other_file, make_file, make_folder, move_aside, place_of
 from kardia.engine.sqlite_salvage import salvage
 from kardia.engine.sqlite_schema import COLUMNS, INSERT, SCHEMA, check, connect, is_busy, is_damage, text, transaction
 from kardia.engine.store import Entry, Misplaced, Row, StoreError
@@ -175,6 +175,8 @@ class SQLite:
                 except sqlite3.Error as problem:
                     if not is_damage(problem):
                         raise
+                    if is_other_file(self.path):  # a slip of the hand: it is neither damaged nor to be moved
+                        raise Misplaced(f"{self.place}: is not a ledger; name another file for it") from None
                     damage = self._move_aside(), problem
                     self._connect()
             if damage is not None:
@@ -247,7 +249,7 @@ class SQLite:
     def _carry_over(self, aside: Path, reason: sqlite3.Error) -> None:
         assert self._writer is not None
         kept = salvage(aside, self._writer)
-        rest = f"the {kept:,} entries that are whole are in a new one" if kept else "a new one is begun"
+        rest = f"the {kept:,} answers that are whole are in a new one" if kept else "a new one is begun"
         _log.warning("the ledger %s is damaged (%s): it is now %s, and %s", self.place, reason, aside, rest)
 
     # ------------------------------------------------------------------ looking after it
@@ -279,7 +281,7 @@ class SQLite:
                     connection.execute("DELETE FROM uses WHERE conversation = ?", (name,))
                     counts.append(len(doomed))
             # also where nothing was found: an earlier try may have deleted it and not come to the end
-            self._shrink(connection, "but its bytes may still be in the file")
+            self._shrink(connection, "but their words may still be in its file")
         return counts
 
     def faults(self) -> Iterator[str]:

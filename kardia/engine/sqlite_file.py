@@ -13,9 +13,21 @@ from kardia.engine.store import Misplaced
 if os.name != "nt":
     import fcntl
 
-__all__ = ["FILES", "alone_in", "application_in", "make_file", "make_folder", "move_aside", "moved_aside", "place_of"]
+__all__ = [
+    "FILES",
+    "alone_in",
+    "application_in",
+    "is_other_file",
+    "make_file",
+    "make_folder",
+    "move_aside",
+    "moved_aside",
+    "place_of",
+]
 
 FILES = ("", "-wal", "-shm")
+OTHER_FILES = frozenset((".jsonl", ".json", ".csv", ".tsv", ".parquet", ".yaml", ".yml", ".txt", ".md", ".html"))
+"""Endings of files that people name by mistake."""
 _ASIDE = ".corrupt-"
 
 
@@ -43,7 +55,7 @@ def make_file(path: Path) -> None:
     if path.is_file():
         return
     if path.exists():
-        kind = "a directory" if path.is_dir() else "no file"
+        kind = "a directory" if path.is_dir() else "not a file"
         raise Misplaced(f"{path}: is {kind}; name a file for the ledger")
     for suffix in FILES[1:]:  # of a database that was deleted: a new one would take them for its own
         Path(f"{path}{suffix}").unlink(missing_ok=True)
@@ -57,6 +69,14 @@ def place_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def is_other_file(path: Path) -> bool:
+    """Whether it is somebody's data, by its name and its first bytes, and no database that was damaged."""
+    if path.suffix.lower() not in OTHER_FILES:
+        return False
+    with open(path, "rb") as stream:
+        return stream.read(15) != b"SQLite format 3"
 
 
 def application_in(path: Path) -> int:

@@ -280,7 +280,9 @@ def failure(status: int, message: str, profile: JudgeProfile, retry_after: float
             f"{status} {message}"
         )
     if status in (408, 409, 425, 429) or status >= 500:
-        return TransientError(f"the endpoint answered {status}{RAW_MARK}{message}", retry_after=retry_after)
+        busy = status == 429 or (status == 503 and retry_after is not None)
+        found = f"the endpoint answered {status}{RAW_MARK}{message}"
+        return TransientError(found, retry_after=retry_after, overloaded=busy)
     if 300 <= status < 400:
         return JudgeUnreachable(f"{who} redirects elsewhere; a key is not sent after it: set base_url to the new place")
     return AnswerError(f"the endpoint answered {status}{RAW_MARK}{message}")

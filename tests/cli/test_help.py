@@ -23,6 +23,8 @@ COMMANDS = [
     ),
     ["judge"],
     *(["judge", name] for name in ("list", "show", "check")),
+    ["ledger"],
+    *(["ledger", name] for name in ("info", "prune", "export", "verify", "forget")),
 ]
 
 MINIMAL = '''
@@ -52,7 +54,7 @@ def test_every_command_has_help_with_an_example(tmp_path, command):
     assert done.returncode == 0
     assert "Usage: kardia" in done.stdout
     assert done.stderr == ""
-    if command not in (["rubric"], ["judge"]):
+    if command not in (["rubric"], ["judge"], ["ledger"]):
         assert "Example:  kardia " + " ".join(command) in done.stdout
     assert kardia(*command, "-h", cwd=tmp_path, COLUMNS="200").stdout == done.stdout
 
@@ -80,7 +82,9 @@ def test_the_help_of_all_imports_least(tmp_path):
     assert imported(through_main("--help"), tmp_path).isdisjoint((*HEAVY, "pydantic", "jinja2", "ruamel"))
 
 
-@pytest.mark.parametrize("command", [["score"], ["rubric", "list"], ["judge", "check"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["score"], ["rubric", "list"], ["judge", "check"], ["ledger", "info"]], ids=" ".join
+)
 def test_help_imports_nothing_heavy(tmp_path, command):
     assert imported(through_main(*command, "--help"), tmp_path).isdisjoint(HEAVY)
 

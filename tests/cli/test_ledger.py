@@ -64,7 +64,7 @@ def test_info(path):
     assert read(path, "info") == {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "entries": 5,
+        "answers": 5,
         "unscored": 1,
         "damaged": 0,
         "requests": 5,
@@ -73,8 +73,8 @@ def test_info(path):
         "oldest": "2023-11-14T22:13:20Z",
         "newest": "2023-11-15T22:13:20Z",
         "groups": [
-            {"judge": "fake", "model": "m", "rubric": "made@1.0.0", "entries": 4, "unscored": 1},
-            {"judge": "other", "model": "m", "rubric": "made@1.0.0", "entries": 1, "unscored": 0},
+            {"judge": "fake", "model": "m", "rubric": "made@1.0.0", "answers": 4, "unscored": 1},
+            {"judge": "other", "model": "m", "rubric": "made@1.0.0", "answers": 1, "unscored": 0},
         ],
         "moved_aside": [],
     }
@@ -82,7 +82,7 @@ def test_info(path):
 
 def test_the_ledger_of_the_environment(path):
     done = kardia("ledger", "info", "--json", cwd=path.parent, KARDIA_LEDGER=str(path))
-    assert json.loads(done.stdout)["entries"] == 5
+    assert json.loads(done.stdout)["answers"] == 5
 
 
 def test_the_ledger_in_the_data_directory(tmp_path):
@@ -100,7 +100,7 @@ def test_info_of_an_empty_one(tmp_path):
     store.close()
     assert ledger(store.path, "info").returncode == 0
     facts = read(store.path, "info")
-    assert (facts["entries"], facts["oldest"], facts["groups"]) == (0, None, [])
+    assert (facts["answers"], facts["oldest"], facts["groups"]) == (0, None, [])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_prune(path, options, left):
 def test_prune_says_how_many(path):
     done = ledger(path, "prune", "--unscored")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 entry deleted; the ledger takes ")
+    assert done.stdout.startswith("1 answer deleted; the ledger takes ")
 
 
 @pytest.mark.parametrize("options", [[], ["--all", "--unscored"], ["--older-than", "-1"]], ids=" ".join)
@@ -190,8 +190,8 @@ def test_export_to_where_it_cannot_go(path, output, words):
 
 def test_verify(path):
     done = ledger(path, "verify")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "5 entries, all of them whole\n", "")
-    assert read(path, "verify") == {"path": str(path), "entries": 5, "damaged": 0, "faults": []}
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5 answers, all of them whole\n", "")
+    assert read(path, "verify") == {"path": str(path), "answers": 5, "damaged": 0, "faults": []}
 
 
 def damage_rows(path):
@@ -205,16 +205,16 @@ def test_verify_of_damaged_rows(path):
     damage_rows(path)
     done = ledger(path, "verify")
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout == "2 of 5 entries damaged: they are not used, and the next run asks for them again\n"
+    assert done.stdout == "2 of 5 answers damaged: they are not used, and the next run asks for them again\n"
     assert read(path, "info")["damaged"] == 2
     exported = ledger(path, "export")
     assert (exported.returncode, exported.stdout.count("\n")) == (1, 3)
-    assert "2 entries damaged and left out" in exported.stderr
+    assert "2 answers damaged and left out" in exported.stderr
 
 
 def test_verify_of_rows_that_no_kardia_wrote(path):
     SQLite(path).put([Entry(b"\7" * 20, "c", "j", "m", "r", ("kind",), False, b"[1,2]")], [], BORN)
-    assert ledger(path, "verify").stdout.startswith("1 of 6 entries damaged")
+    assert ledger(path, "verify").stdout.startswith("1 of 6 answers damaged")
 
 
 def damage_pages(path):
@@ -247,7 +247,7 @@ def test_mend_keeps_what_is_whole(path):
         stream.seek((root - 1) * 4096)
         stream.write(b"\xff" * 4096)
     assert ledger(path, "verify", "--mend").returncode == 1
-    assert read(path, "info")["entries"] == 5
+    assert read(path, "info")["answers"] == 5
     assert read(path, "info")["moved_aside"] == [f"{path}.corrupt-1"]
     assert read(path, "verify")["faults"] == []
 
@@ -273,7 +273,7 @@ def test_a_damaged_file_is_a_sentence(path, command):
 def test_forget(path):
     done = ledger(path, "forget", "dog", "nobody")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "dog: 3 entries forgotten\nnobody: nothing is stored\n"
+    assert done.stdout == "dog: 3 answers forgotten\nnobody: nothing is stored\n"
     assert {row.entry.key[0] for row in SQLite(path).rows()} == {2, 5}
     assert b"dog" not in path.read_bytes()
     assert read(path, "forget", "אני", "exam") == {"אני": 1, "exam": 1}
@@ -300,7 +300,7 @@ def test_where_there_is_none(tmp_path, command):
     for where, words in [
         ("missing.sqlite3", "there is no ledger yet"),
         ("off", "it is switched off"),
-        (".", "is no file"),
+        (".", "is not a file"),
         ("http://host/ledger", "is not the path of a ledger"),
     ]:
         done = kardia("ledger", *command, "--ledger", where, cwd=tmp_path)

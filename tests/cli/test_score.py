@@ -290,7 +290,7 @@ def test_the_second_signal_stops_at_once_and_keeps_what_is_finished(tmp_path, ro
     out, err = interrupted(process, server, 9, getattr(signal, name), times=2)
     assert process.returncode == 130
     assert out == ""
-    assert "stopping: what is under way is finished first; once more stops at once" in err
+    assert "stopping: what is under way is finished first (Ctrl-C again stops at once)" in err
     assert "interrupted" in err
     assert "1 finished scorecards are kept in out.jsonl.partial" in err
     assert "Traceback" not in err

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kardia.engine.breaker import DEAD_AFTER_TRIES, MANY, SILENT_MANY, Breaker, Tries
+from kardia.engine.breaker import (
+    CONVERSATIONS,
+    DEAD_AFTER_TRIES,
+    MANY,
+    PROBES,
+    SILENT_MANY,
+    SUSPICIOUS,
+    Breaker,
+    Tries,
+)
 from kardia.errors import TransientError
 
 REFUSED = TransientError("no connection", down=True)
@@ -89,6 +98,29 @@ def test_requests_that_are_given_up_in_a_row():
     breaker = Breaker(answered=1)
     verdicts = [breaker.given_up(FAILED, str(number % 3)) for number in range(MANY)]
     assert not any(verdicts[:-1])
-    assert verdicts[-1] == "failed 20 requests in a row; the last time: 500"
+    assert verdicts[-1] == "failed to answer 20 requests in a row; the last time: 500"
     breaker.success()
     assert breaker.given_up(FAILED, "c") is None
+
+
+def test_what_fails_and_fails_is_suspicious_until_it_answers():
+    breaker = Breaker(answered=1)
+    for number in range(SUSPICIOUS):
+        assert not breaker.suspicious
+        breaker.failure(FAILED, Tries(), str(number), 7)
+    assert breaker.suspicious
+    breaker.success()
+    assert (breaker.suspicious, breaker.answered) == (False, 2)
+    breaker.success()
+    assert breaker.answered == 3
+
+
+def test_once_many_conversations_failed_only_so_many_find_out():
+    breaker = Breaker(answered=1)
+    breaker.failure(FAILED, Tries(), "one", 7)
+    assert all(breaker.probe() for _ in range(3 * PROBES))
+    for number in range(CONVERSATIONS):
+        breaker.failure(FAILED, Tries(), str(number), 7)
+    assert [breaker.probe() for _ in range(PROBES + 2)] == [True] * PROBES + [False] * 2
+    breaker.success()
+    assert breaker.probe()

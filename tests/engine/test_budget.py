@@ -58,3 +58,15 @@ def test_the_cap_holds_and_is_used(seed, cap, tasks):
     asyncio.run(main())
     assert budget.cost <= cap + 1e-9
     assert all(budget.cost + most > cap - 1e-9 for most in refused)
+
+
+async def test_whoever_stopped_waiting_is_passed_over():
+    budget = Budget(max_cost=1.0)
+    await budget.take(0.6)
+    gone, there = (asyncio.ensure_future(budget.take(0.6)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    budget.settle(0.6, 1, 0.1)
+    await there
+    assert gone.cancelled()
+    assert budget.requests == 2

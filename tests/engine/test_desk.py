@@ -115,7 +115,7 @@ async def test_many_failures_in_a_row_end_the_run():
     desk = Desk(judge)
     for _ in range(MANY - 1):
         assert (await one(judge, desk)).judgments[0].status == "unscored"
-    with pytest.raises(JudgeUnreachable, match=f"the judge fake failed {MANY} requests in a row"):
+    with pytest.raises(JudgeUnreachable, match=f"the judge fake failed to answer {MANY} requests in a row"):
         await one(judge, desk)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kardia.engine.pace import CHUNK_S, LATE_S, Pace
+from kardia.engine.pace import CHUNK_S, LATE_S, Pace, Paces
 
 
 class Free:
@@ -125,3 +125,77 @@ def test_whenever_requests_come_no_minute_holds_too_many(limit, arrivals):
         assert moment >= free.now - LATE_S - 1e-6
         times.append(max(moment, free.now))
     assert most_in_a_minute(times) <= limit
+
+
+class Both:
+    """Where the free moments of both limits are kept; `shut` ones cannot be told at the moment."""
+
+    def __init__(self) -> None:
+        self.kinds = {"requests": Free(), "tokens": Free()}
+        self.shut: set[str] = set()
+
+    def __call__(self, kind: str, seconds: float) -> float | None:
+        return None if kind in self.shut else self.kinds[kind](seconds)
+
+    def at(self, now: float) -> float:
+        for free in self.kinds.values():
+            free.now = now
+        return now
+
+
+def when(paces: Paces, both: Both, amounts: list[float]) -> list[float]:
+    """When requests of these amounts go, each tried again at the moment that was told."""
+    now, times = 0.0, []
+    for amount in amounts:
+        while not paces.lets_go(amount, both.at(now), both):
+            assert paces.due is not None
+            assert paces.due > now
+            now = paces.due
+        times.append(now)
+    return times
+
+
+@pytest.mark.parametrize(("requests", "tokens"), [(60, None), (None, 6000), (60, 6000), (60, 60_000), (600, 6000)])
+def test_the_narrower_of_two_limits_holds(requests, tokens):
+    amounts = [100.0, 50.0, 150.0] * 20
+    times = when(Paces(requests, tokens), Both(), amounts)
+    assert most_in_a_minute(times) <= (requests or 1e9)
+    assert most_in_a_minute(times, amounts) <= (tokens or 1e9)
+    assert times == sorted(times)
+    assert times[-1] <= 1.1 * max(59 * 60.0 / (requests or 1e9), 6000 * 60.0 / ((tokens or 1e9) - 150.0))
+
+
+def test_without_limits_everything_goes():
+    paces = Paces(None, None)
+    assert all(paces.lets_go(1e9, 0.0, Both()) for _ in range(10))
+
+
+@pytest.mark.parametrize("shut", ["requests", "tokens"])
+def test_what_cannot_be_told_is_asked_again(shut):
+    paces, both = Paces(60, 6000), Both()
+    both.shut.add(shut)
+    assert not paces.lets_go(10.0, both.at(1.0), both)
+    assert paces.due is None
+    both.shut.clear()
+    assert paces.lets_go(10.0, both.at(1.0), both)
+
+
+def test_who_takes_less_goes_with_what_was_kept_for_another():
+    paces, both = Paces(60, 6000), Both()
+    assert paces.lets_go(1000.0, both.at(0.0), both)
+    assert not paces.lets_go(1000.0, both.at(0.1), both)
+    due, asked = paces.due, both.kinds["tokens"].asked
+    assert due is not None
+    assert paces.lets_go(10.0, both.at(due), both)  # the first in the row was cancelled; this one takes its turn
+    assert both.kinds["tokens"].asked == asked
+
+
+def test_who_takes_more_waits_for_the_rest():
+    paces, both = Paces(None, 6000), Both()
+    assert paces.lets_go(100.0, both.at(0.0), both)
+    assert not paces.lets_go(100.0, both.at(0.1), both)
+    first = paces.due
+    assert not paces.lets_go(1000.0, both.at(0.1), both)
+    assert first is not None
+    assert paces.due is not None
+    assert paces.due >= first

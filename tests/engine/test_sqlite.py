@@ -334,7 +334,7 @@ def test_what_is_whole_is_carried_over(path, caplog):
     list(map(store.get, ([key(number)] for number in range(2000))))
     assert 1900 < len(held(store, 2000)) < 2000
     assert len(warnings_in(caplog)) == 1
-    assert "entries that are whole are in a new one" in warnings_in(caplog)[0]
+    assert "answers that are whole are in a new one" in warnings_in(caplog)[0]
     assert list(store.faults()) == []
     if 1999 in held(store, 2000):
         assert store.forget(["shared"]) == [1]
@@ -528,7 +528,7 @@ def test_a_directory(path):
 @posix
 def test_something_that_is_no_file(path):
     os.mkfifo(path)
-    with pytest.raises(Misplaced, match="is no file"):
+    with pytest.raises(Misplaced, match="is not a file"):
         SQLite(path).open()
 
 
@@ -844,3 +844,13 @@ def test_faults(path):
         other.commit()
     other.close()
     assert list(store.faults())
+
+
+@pytest.mark.parametrize("name", ["conversations.jsonl", "rows.CSV", "notes.txt"])
+def test_somebodys_data_that_was_named_by_mistake_stays_where_it_is(tmp_path, name):
+    path = tmp_path / name
+    path.write_text('{"context": "My cat is ill.", "response": "Oh no."}\n')
+    with pytest.raises(Misplaced, match="is not a ledger; name another file"):
+        SQLite(path).open()
+    assert os.listdir(tmp_path) == [name]
+    assert "My cat" in path.read_text()

@@ -105,3 +105,27 @@ def test_a_row_of_another_kind_takes_the_closer_look() -> None:
 
     assert ordinary_conversation(Columns(messages=PAIR), "file:1") is None
     assert conversation_from_row(Columns(messages=PAIR), "file:1").id == "file:1"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": "text"},
+        {"messages": ["text"]},
+        {"messages": [{"role": "human", "content": "x"}, *PAIR]},
+        {"messages": [{"role": "assistant", "content": "half \ud800"}]},
+        {"messages": PAIR[:1]},
+        {"messages": PAIR, "id": "  "},
+        {"messages": PAIR, "id": 1.5},
+        {"messages": PAIR, "metadata": [1]},
+        {"messages": PAIR, "metadata": {"a": "\udfff"}},
+        {"messages": PAIR, "metadata": {"a": {"\udfff": 1}}},
+        {"messages": PAIR, "metadata": {"a": {3: 1}}},
+        {"messages": PAIR, "metadata": {"a": [b"bytes"]}},
+        {"messages": PAIR, "a": float("nan")},
+        {"messages": PAIR, "rubric": []},
+        {"messages": PAIR, "context": "x"},
+    ],
+)
+def test_whatever_is_out_of_the_ordinary_takes_the_closer_look(row: dict[str, Any]) -> None:
+    assert ordinary_conversation(row, "file:1") is None

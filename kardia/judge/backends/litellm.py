@@ -96,7 +96,8 @@ class LitellmJudge(Endpoint):
         # litellm puts whole tracebacks into its messages
         message = self._hide(str(getattr(problem, "message", problem)).partition("Traceback (most recent")[0].strip())
         if isinstance(problem, litellm.exceptions.Timeout):
-            return 0, TransientError(f"the provider did not answer within {self.profile.limits.timeout_s:g} s")
+            patience = f"{self.profile.limits.timeout_s:g} s"
+            return 0, TransientError(f"the provider did not answer within {patience}", timed_out=True)
         if isinstance(problem, litellm.exceptions.BudgetExceededError):
             return 0, JudgeUnreachable(message)
         status = getattr(problem, "status_code", None)

@@ -141,7 +141,8 @@ class Wire:
         if isinstance(problem, JudgeError):
             found: Exception = problem
         elif isinstance(problem, asyncio.TimeoutError):
-            found = TransientError(f"the endpoint did not answer within {self._profile.limits.timeout_s:g} s")
+            patience = f"{self._profile.limits.timeout_s:g} s"
+            found = TransientError(f"the endpoint did not answer within {patience}", timed_out=True)
         elif isinstance(problem, aiohttp.InvalidURL):
             found = JudgeUnreachable(f"{hide(str(problem))!r} is not a URL")
         elif isinstance(problem, aiohttp.ClientConnectorCertificateError):
