@@ -7,8 +7,9 @@ import json
 import pytest
 
 import kardia
-from kardia.errors import ConversationError, InputError, OutputError, RubricError
+from kardia.errors import ConversationError, InputError, Interrupted, OutputError, ProfileError, RubricError
 from kardia.run import Run
+from kardia.scoring import Settings
 
 ROW = {"id": "a", "context": "I failed.", "response": "That hurts."}
 
@@ -121,3 +122,76 @@ def test_input_is_wrong_in_a_sentence(rows):
     ]:
         with pytest.raises(InputError, match="gone"):
             Run.prepare(file, rubrics, judge)
+
+
+# with a ledger
+
+
+def settings(path, **more):
+    return Settings(ledger=path, **more)
+
+
+def test_what_is_stored_is_not_estimated_again(tmp_path):
+    rows, path = str(tmp_path / "rows.jsonl"), tmp_path / "ledger.db"
+    with open(rows, "w") as stream:
+        stream.writelines(json.dumps({**ROW, "id": id_, "response": f"That hurts, {id_}."}) + "\n" for id_ in "abc")
+    first = Run.prepare(rows, ["safety"], "fake", limit=2, settings=settings(path))
+    cards = list(first.cards())
+    assert (first.settings.office.spent.requests, first.settings.office.spent.stored) == (14, 0)
+    estimate = Run.prepare(rows, ["safety"], "fake", settings=settings(path), dry=True).estimate()
+    assert (estimate.requests, estimate.stored, estimate.at_most) == (7, 14, False)
+    fresh = Run.prepare(rows, ["safety"], "fake", settings=settings(path, fresh=True), dry=True).estimate()
+    assert (fresh.requests, fresh.stored) == (21, 0)
+    assert fresh.input_tokens > estimate.input_tokens > 0
+    again = Run.prepare(rows, ["safety"], "fake", settings=settings(path))
+    assert list(again.cards())[:2] == cards
+    assert (again.settings.office.spent.requests, again.settings.office.spent.stored) == (7, 14)
+
+
+def test_an_estimate_makes_no_ledger_and_asks_for_no_key(tmp_path, rows):
+    path = tmp_path / "ledger.db"
+    run = Run.prepare(rows, ["safety"], "openai", settings=settings(path), dry=True)
+    assert run.judge is None
+    assert run.estimate().requests == 21
+    assert not path.exists()
+    with pytest.raises(ValueError, match="estimated only"):
+        next(run.cards())
+    with pytest.raises(ProfileError, match="OPENAI_API_KEY"):
+        Run.prepare(rows, ["safety"], "openai", settings=settings(path))
+
+
+def test_an_ensemble_is_estimated_by_its_members(tmp_path, rows):
+    for name, text in {
+        "one.yaml": "name: one\nbackend: fake\nsampling: {samples: 2}\n",
+        "two.yaml": "name: two\nbackend: fake\nmode: all_criteria\nprice: {input_per_million: 1.0}\n",
+        "panel.yaml": "name: p\nbackend: panel\npanel: {judges: [{judge: ./one.yaml}, {judge: ./two.yaml}]}\n",
+        "cascade.yaml": "name: c\nbackend: cascade\ncascade: {first: ./one.yaml, then: ./two.yaml}\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    panel, cascade = (
+        Run.prepare(rows, ["safety"], str(tmp_path / name), dry=True).estimate()
+        for name in ("panel.yaml", "cascade.yaml")
+    )
+    assert (panel.requests, panel.at_most) == (3 * (2 * 7 + 1), False)
+    assert (cascade.requests, cascade.at_most) == (3 * (2 * 7 + 1), True)
+    assert 0 < panel.cost < panel.input_tokens / 1e6  # of one of them only
+
+
+def test_a_place_that_can_hold_no_ledger_is_told_at_the_door(tmp_path, rows):
+    with pytest.raises(InputError, match="is a directory"):
+        Run.prepare(rows, ["safety"], "fake", settings=settings(tmp_path))
+
+
+def test_a_cap_on_costs_wants_a_price_at_the_door(tmp_path, rows):
+    (tmp_path / "own.yaml").write_text("name: own\nbackend: http\nmodel: m\nbase_url: http://127.0.0.1:9/v1\n")
+    with pytest.raises(ProfileError) as caught:
+        Run.prepare(rows, ["safety"], str(tmp_path / "own.yaml"), settings=settings("off", max_cost=1.0), dry=True)
+    assert (caught.value.file, caught.value.key) == ("own", "price")
+
+
+def test_a_wish_to_stop_before_the_first_card(rows):
+    run = Run.prepare(rows, ["safety"], "fake")
+    run.halt.request()
+    with pytest.raises(Interrupted):
+        next(run.cards())
+    assert run.settings.office.spent.requests == 0

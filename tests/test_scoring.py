@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from server import ScriptedServer, status
@@ -13,6 +15,8 @@ from server import ScriptedServer, status
 import kardia
 from kardia.engine.gate import Gate
 from kardia.engine.halt import Halt
+from kardia.engine.ledger import Ledger
+from kardia.engine.store import Store
 from kardia.errors import (
     AnswerError,
     BudgetExhausted,
@@ -267,9 +271,51 @@ async def test_runs_that_share_an_answer_each_store_it(tmp_path: Path) -> None:
     work = asyncio.gather(*(kardia.ascore(ROW, own(), judge, ledger=place) for place in places))
     asyncio.get_running_loop().call_later(0.1, gate.set)
     await work
+    assert len(judge.asked) == 3
     for place in places[1:]:
         await kardia.ascore(ROW, own(), judge, ledger=place)
     assert len(judge.asked) == 3
+
+
+class SlowDisk:
+    """A store that holds everybody up until it is told otherwise."""
+
+    place = "slow"
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.stored = 0
+
+    def get(self, keys: Any) -> list[Any]:
+        return []
+
+    def put(self, entries: Any, uses: Any, created: int) -> None:
+        self.free.wait(60)
+        self.stored += len(entries)
+
+    def close(self) -> None:
+        return None
+
+
+def test_what_a_kill_can_cost_is_bounded_however_slow_the_disk_is() -> None:
+    """What was answered and is not stored would be asked again: with 64 of that nothing new is sent."""
+    disk, judge = SlowDisk(), a_judge(YES, "one", concurrency=8)
+    ledger = Ledger(cast(Store, disk))
+    cards: list[Any] = []
+    work = threading.Thread(
+        target=lambda: cards.extend(kardia.score_many(rows(300), own(), judge, ledger=ledger)), daemon=True
+    )
+    work.start()
+    before = -1
+    while len(judge.asked) > before:  # until nothing happens any more
+        before = len(judge.asked)
+        time.sleep(0.5)
+    assert cards == []  # nothing is used before it is stored
+    assert 64 <= len(judge.asked) <= 64 + 8
+    disk.free.set()
+    work.join(60)
+    assert (len(cards), len(judge.asked), disk.stored) == (300, 300, 300)
+    ledger.close()
 
 
 def test_what_may_be_spent_is_spent_and_handed_out() -> None:

@@ -20,6 +20,9 @@ SUSPICIOUS = 8
 """Failed tries in a row from which on nothing new is sent but one request for each further failure."""
 PROBES = 16
 """How many those are once that many conversations have failed that the endpoint is to blame."""
+PATIENCE_S = 60.0
+"""The longest Retry-After that is waited for; a second longer one for the same request ends the run, where nobody else
+was answered meanwhile."""
 CONVERSATIONS = 3
 """One conversation that an endpoint stumbles over is not the end of a run, however many criteria are asked of it."""
 
@@ -31,11 +34,13 @@ class Tries:
     Attributes:
         answered: how many requests the judge had answered when this one first failed.
         failed: failed tries in all.
+        told: of those, answers that asked for more patience than anybody has.
         gone, silent, broken: failed tries by kind: nobody there, a time-out, anything else but overload.
     """
 
     answered: int = 0
     failed: int = 0
+    told: int = 0
     gone: int = 0
     silent: int = 0
     broken: int = 0
@@ -90,12 +95,16 @@ class Breaker:
         Returns:
             why asking on is in vain, as a sentence's end; None where it is not.
         """
-        if not (tries.gone or tries.silent or tries.broken):
+        if not tries.failed:
             tries.answered = self.answered
         tries.failed += 1
         # a connection that breaks may be this one request's doing, unless nothing was ever answered
         gone = error.down or (error.broke and not self.answered)
         if error.overloaded:
+            long = (error.retry_after or 0.0) > PATIENCE_S
+            tries.told += long
+            if long and tries.told >= min(2, allowed) and self.answered == tries.answered:
+                return f"asks to come back in {error.retry_after:,.0f} seconds: {error}"
             return None
         self._failed += 1
         self._conversations.add(conversation)

@@ -55,39 +55,42 @@ class Budget:
     _reserved: float = 0.0
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
-    async def take(self, most: float) -> None:
-        """Reserves one request that costs at most `most`; waits where it fits only once others have come back.
+    async def take(self, most: float, sent: int = 1) -> None:
+        """Reserves a request that costs at most `most` and may be sent `sent` times; waits while others may make room.
 
         Raises:
             BudgetExhausted: where it cannot fit any more.
         """
-        while True:
-            if self.max_requests is not None and self.requests >= self.max_requests:
-                raise BudgetExhausted(
-                    f"the budget of {self.max_requests:,} requests is used up; what was scored is kept, and the same "
-                    "command goes on from there"
-                )
-            if self.max_cost is None or self.cost + self._reserved + most <= self.max_cost:
-                break
-            if not self._open and not self.cost:
-                raise BudgetExhausted(
-                    f"the budget of {self.max_cost:g} is too small for one request, which may cost {most:.6g}"
-                )
+        while not self._fits(most, sent):
             if not self._open:
-                raise BudgetExhausted(
-                    f"the budget of {self.max_cost:g} is used up: {self.cost:.6g} is spent, and the next request may "
-                    f"cost {most:.6g}; what was scored is kept, and the same command goes on from there"
-                )
+                raise BudgetExhausted(self._spent(most))
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             await waiting
-        self.requests += 1
+        self.requests += sent
         self._open += 1
         self._reserved += most
 
-    def settle(self, most: float, requests: int, cost: float) -> None:
-        """A request came back: it took `requests` in truth, and cost `cost`."""
-        self.requests += requests - 1
+    def _fits(self, most: float, sent: int) -> bool:
+        left = sent if self.max_requests is None else self.max_requests - self.requests
+        if left < sent and (self._open or left < 1):  # the last one goes even where it may have to be sent twice
+            return False
+        return self.max_cost is None or self.cost + self._reserved + most <= self.max_cost
+
+    def _spent(self, most: float) -> str:
+        on = "what was scored is kept, and the same command goes on from there"
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            return f"the budget of {self.max_requests:,} requests is used up; {on}"
+        if not self.cost:
+            return f"the budget of {self.max_cost:g} is too small for one request, which may cost {most:.6g}"
+        return (
+            f"the budget of {self.max_cost:g} is used up: {self.cost:.6g} is spent, and the next request may cost "
+            f"{most:.6g}; {on}"
+        )
+
+    def settle(self, most: float, requests: int, cost: float, sent: int = 1) -> None:
+        """A request that was taken as `most` and `sent` came back: it took `requests` in truth, and cost `cost`."""
+        self.requests += requests - sent
         self._open -= 1
         self._reserved -= most
         self.cost += cost

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from kardia.answer import read_answer, unscored
 from kardia.engine.asked import Asked, decode, encode
-from kardia.engine.breaker import Breaker, Tries
+from kardia.engine.breaker import PATIENCE_S, Breaker, Tries
 from kardia.engine.budget import Budget, Spent
 from kardia.engine.gate import Gate
 from kardia.engine.key import answer_key, identity_of
@@ -165,17 +165,22 @@ class Desk:
         """Requests for a judge that takes several at a time."""
         self._check()
         keys = [self._key(request) for request in requests]
+        if self.budget is not None:
+            for _ in requests:
+                await self.budget.take(0.0)
+                self.budget.settle(0.0, 1, 0.0)
         try:
             answers: Sequence[Answer | Exception] = await self.judge.answer(requests)
         except AnswerError as problem:
             answers = [problem] * len(requests)
         results: list[Asked] = []
         final: list[tuple[Request, Asked, bytes | None]] = []
+        fault: Exception | None = None
         for request, answer, key in zip(requests, answers, keys, strict=True):
             if isinstance(answer, AnswerError):
                 results.append(_failed(request, answer, Usage()))
             elif isinstance(answer, Exception):
-                raise answer
+                fault = fault or answer
             else:
                 usage = dataclasses.replace(answer.usage, attempts=1)
                 self._pay(usage)
@@ -183,6 +188,8 @@ class Desk:
                 final.append((request, results[-1], key))
             self.spent.asked += 1
         await asyncio.gather(*(self._record(*item) for item in final))
+        if fault is not None:
+            raise fault
         return results
 
     def stop(self, *, hard: bool = False) -> None:
@@ -296,7 +303,8 @@ class Desk:
                 break
             # the identical request once more, then with a turn that says what was wrong
             if attempt >= 1 and isinstance(answer, Said) and request.messages:
-                problem = next(item.error for item in judgments if item.error).split(RAW_MARK)[0]
+                wrong = next(item.error or "" for item in judgments if item.status == "unscored")
+                problem = wrong.split(RAW_MARK)[0]
                 said = ChatMessage("assistant", answer.text or "(nothing)")
                 repair = ChatMessage("user", _REPAIR.format(problem=problem))
                 current = dataclasses.replace(request, messages=(*request.messages, said, repair))
@@ -352,7 +360,13 @@ class Desk:
         """Waits while others find out whether the endpoint is there at all: where they fail, a few are let go."""
         held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held.append(held)
-        await self._waits(held)
+        try:
+            await self._waits(held)
+        except asyncio.CancelledError:
+            if held.done() and not held.cancelled():
+                self._let_go(1)  # it was this one's turn
+            raise
+        self._check()
 
     def _let_go(self, count: int) -> None:
         while count and self._held:
@@ -380,6 +394,7 @@ class Desk:
         seconds: float | None = None
         retry_after: float | None = None
         most = 0.0
+        sent: int = getattr(self.judge, "most_requests", 1)
         reserved = False
         usage = Usage()
         try:
@@ -388,8 +403,9 @@ class Desk:
             if self.budget is not None:
                 # as the endpoint counts by now, which nobody knew when the request began to wait
                 most = self._most(self._tokens(request)) if self._tokens_matter else 0.0
-                await self._waits(self.budget.take(most))
+                await self._waits(self.budget.take(most, sent))
                 reserved = True
+            self._check()
             loop = asyncio.get_running_loop()
             started = loop.time()
             usage = Usage(requests=1)  # sent from here on, whatever comes back
@@ -414,7 +430,7 @@ class Desk:
             gate.leave(outcome, seconds, retry_after)
             self._pay(usage)
             if self.budget is not None and reserved:
-                self.budget.settle(most, usage.requests, usage.cost or 0.0)
+                self.budget.settle(most, usage.requests, usage.cost or 0.0, sent)
 
     async def _queue(self, gate: Gate, tokens: float, again: bool) -> None:
         """Waits for a slot."""
@@ -480,7 +496,7 @@ def _characters(request: Request) -> int:
 def _wait(attempt: int, retry_after: float | None) -> float:
     """Seconds until the next try: what the endpoint asked for, or exponential with full jitter."""
     if retry_after is not None:
-        return min(retry_after, MAX_WAIT_S) * random.uniform(1.0, 1.1)
+        return min(retry_after, PATIENCE_S) * random.uniform(1.0, 1.1)
     return float(min(MAX_WAIT_S, 0.5 * 2.0**attempt) * random.uniform(0.5, 1.0))
 
 

@@ -350,7 +350,7 @@ class _Together:
                 for _, future in (*batch, *self._queue):
                     future.cancel()
                 raise
-            except Exception as problem:
+            except BaseException as problem:  # nobody must wait for ever
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(problem)

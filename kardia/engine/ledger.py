@@ -190,6 +190,8 @@ class Ledger:
                 self._hand_over(batch)
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> _Batch:
+        for other in [batch for batch in self._batches.values() if batch.loop is not None and batch.loop.is_closed()]:
+            self._hand_over(other)  # its timer will never come
         batch = self._batches[loop] = _Batch(loop)
         if loop is not None:
             wait = max(self._handed + WAIT_S - time.monotonic(), LEAST_WAIT_S)

@@ -7,6 +7,7 @@ every criterion. A slow request holds up those behind it only once the window is
 from __future__ import annotations
 
 import asyncio
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from kardia.combine import How, combine_samples
 from kardia.engine.asked import Asked
 from kardia.engine.desk import Stopped
 from kardia.engine.halt import Halt
-from kardia.errors import BudgetExhausted, Interrupted
+from kardia.errors import BudgetExhausted, Interrupted, JudgeError
 from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
 from kardia.plan import Judged, Plan
@@ -27,6 +28,8 @@ MIN_WINDOW = 1024
 """Requests between the first one that is not handed out yet and the last one that was planned."""
 PULLED = 256
 """Requests that are looked up in the ledger at a time."""
+PULLED_S = 0.02
+"""Seconds after which they are looked up, however few: conversations may come slowly."""
 
 
 class Asks(Protocol):
@@ -116,7 +119,10 @@ async def judged(
                 continue
             if work.problem is not None or work.done:
                 break
-            await work.changed()
+            if work.wants_more:
+                await asyncio.sleep(0)  # conversations come slowly: who is under way has a turn between two
+            else:
+                await work.changed()
         if work.problem is not None:
             await work.drain()
             if complete := work.complete():
@@ -149,15 +155,22 @@ class _Work:
         self._plans = iter(self.plans)
 
     @property
+    def wants_more(self) -> bool:
+        """Whether more can be planned without anything having to happen before."""
+        return not self.ended and self.open_requests < self.window
+
+    @property
     def done(self) -> bool:
         return self.ended and not self.opened
 
     def pull(self) -> None:
         """Takes plans until the window is full; what the ledger does not know is asked."""
+        loop = asyncio.get_running_loop()
         while not self.ended and self.problem is None and self.open_requests < self.window:
             taken: list[tuple[_Open, int]] = []
             requests: list[Request] = []
-            while len(requests) < PULLED and self.open_requests < self.window:
+            until = loop.time() + PULLED_S
+            while len(requests) < PULLED and self.open_requests < self.window and (not requests or loop.time() < until):
                 try:
                     plan = next(self._plans)
                 except StopIteration:
@@ -184,8 +197,8 @@ class _Work:
                     self._queue.append((entry, place))
                 else:
                     self._start(self._ask(entry, place, request))
-            if self.opened and not self.opened[0].left:
-                break  # something can be handed out already
+            if (self.opened and not self.opened[0].left) or loop.time() >= until:
+                break  # something can be handed out already, or who is under way wants to be heard
         if self._queue and not self._tasks and self.problem is None:
             self._start(self._ask_batches())
 
@@ -249,8 +262,8 @@ class _Work:
             asked = await self.desk.ask(request)
         except Stopped:
             return
-        except Exception as problem:
-            self.fail(problem)
+        except BaseException as problem:  # whatever it is, nobody must wait for this answer for ever
+            self.fail(_said(problem))
             return
         entry.fill(place, asked)
         self._filled(entry)
@@ -267,5 +280,11 @@ class _Work:
                 self._wake.set()
         except Stopped:
             return
-        except Exception as problem:
-            self.fail(problem)
+        except BaseException as problem:
+            self.fail(_said(problem))
+
+
+def _said(problem: BaseException) -> BaseException:
+    """What a run ends with; a cancellation that nobody here asked for would pass for the caller's own."""
+    strange = isinstance(problem, (CancelledError, GeneratorExit))
+    return JudgeError("the judge cancelled its own request") if strange else problem

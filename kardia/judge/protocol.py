@@ -163,6 +163,7 @@ class Judge(Protocol):
         batch_size: how many requests it wants in one call of `answer`; 1 for endpoints.
         identity: optional: a text of everything beside the request that determines its answers. Answers of a judge
             without one are not stored, and equal requests are asked of it each time.
+        most_requests: optional: how many requests one answer may take, for a run's budget; 1 where it is not there.
     """
 
     profile: JudgeProfile

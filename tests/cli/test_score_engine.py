@@ -245,7 +245,8 @@ def test_a_cap_on_costs_needs_the_price_of_everybody_who_is_asked(tmp_path, serv
     for judge in ("free.yaml", "two.yaml"):
         done = score(tmp_path, "--max-cost", 1, "--ledger", "ledger.db", judge=judge)
         assert done.returncode == 2
-        assert done.stderr == "kardia: free: price: a cap on costs needs the judge's price\n"
+        assert done.stderr.startswith("kardia: free: price: a cap on what a run costs needs the judge's price: set ")
+        assert len(done.stderr.splitlines()) == 1
     assert server.asked == []
     assert not (tmp_path / "out.jsonl").exists()
 

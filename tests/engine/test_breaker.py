@@ -124,3 +124,17 @@ def test_once_many_conversations_failed_only_so_many_find_out():
     assert [breaker.probe() for _ in range(PROBES + 2)] == [True] * PROBES + [False] * 2
     breaker.success()
     assert breaker.probe()
+
+
+def test_nobody_waits_an_hour():
+    later = TransientError("429", overloaded=True, retry_after=3600.0)
+    breaker = Breaker(answered=3)
+    tries = Tries()
+    assert breaker.failure(later, tries, "c", 7) is None
+    assert breaker.failure(later, tries, "c", 7) == "asks to come back in 3,600 seconds: 429"
+    alive, tries = Breaker(), Tries()
+    for _ in range(5):
+        assert alive.failure(later, tries, "c", 7) is None
+        alive.success()
+    soon = TransientError("429", overloaded=True, retry_after=60.0)
+    assert not any(fail(Breaker(), soon, 20))

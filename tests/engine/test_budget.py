@@ -18,6 +18,12 @@ async def test_requests_are_counted_retries_too():
     await budget.take(0.0)
     budget.settle(0.0, 2, 0.0)  # one call that took two requests
     await budget.take(0.0)
+    late = asyncio.ensure_future(budget.take(0.0))
+    await asyncio.sleep(0)
+    assert not late.done()  # the one under way may turn out not to have been sent
+    budget.settle(0.0, 1, 0.0)
+    with pytest.raises(BudgetExhausted, match="the budget of 3 requests is used up"):
+        await late
     with pytest.raises(BudgetExhausted, match="the budget of 3 requests is used up"):
         await budget.take(0.0)
 
@@ -70,3 +76,19 @@ async def test_whoever_stopped_waiting_is_passed_over():
     await there
     assert gone.cancelled()
     assert budget.requests == 2
+
+
+async def test_a_request_that_may_be_sent_twice_never_breaks_the_cap():
+    budget = Budget(max_requests=5)
+    await budget.take(0.0, 2)
+    await budget.take(0.0, 2)
+    third = asyncio.ensure_future(budget.take(0.0, 2))
+    await asyncio.sleep(0)
+    assert not third.done()
+    budget.settle(0.0, 2, 0.0, 2)
+    budget.settle(0.0, 1, 0.0, 2)  # it took one only
+    await third
+    budget.settle(0.0, 2, 0.0, 2)
+    with pytest.raises(BudgetExhausted):
+        await budget.take(0.0, 2)
+    assert budget.requests == 5

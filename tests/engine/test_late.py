@@ -100,6 +100,7 @@ async def test_a_stop_is_still_a_stop(ledger):
         await work
     gate.set()
     await desk.settle()
+    assert not desk._late._waiting
     await others_ask(ledger, 3)  # what was under way was stored
     assert (len(judge.asked), desk.spent.stored) == (1, 0)
 

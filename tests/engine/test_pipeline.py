@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import time
 from contextlib import aclosing
 
 import pytest
@@ -17,7 +18,7 @@ from kardia.engine.budget import Budget
 from kardia.engine.desk import Desk
 from kardia.engine.halt import Halt
 from kardia.engine.pipeline import judged, window_of
-from kardia.errors import BudgetExhausted, Interrupted, JudgeUnreachable
+from kardia.errors import BudgetExhausted, Interrupted, JudgeError, JudgeUnreachable
 from kardia.judge.profile import JudgeProfile, Limits, Sampling
 from kardia.judge.protocol import Known, Opinion, Usage
 from kardia.plan import Planner
@@ -278,3 +279,41 @@ async def test_closing_early_cancels_at_once():
         await asyncio.sleep(0)
     assert len(cancelled) == 12
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "ends_with"),
+    [
+        (asyncio.CancelledError, JudgeError),
+        (GeneratorExit, JudgeError),
+        (KeyboardInterrupt, KeyboardInterrupt),
+        (SystemExit, SystemExit),
+        (ZeroDivisionError, ZeroDivisionError),
+    ],
+)
+def test_whatever_a_judge_raises_ends_the_run(kind, ends_with, batched):
+    class Odd(Batched if batched else kardia.FakeJudge):
+        async def answer(self, requests):
+            raise kind
+
+    rows = [{"context": "I failed.", "response": f"That hurts. {number}"} for number in range(3)]
+    with pytest.raises(ends_with):
+        list(kardia.score_many(rows, RUBRIC, Odd()))
+    assert next(kardia.score_many(rows, RUBRIC, "fake")).id == "row:1"
+
+
+async def test_slow_conversations_are_asked_about_as_they_come():
+    judge = kardia.FakeJudge(GOOD, profile=profile(4))
+    asked = []
+
+    def slowly():
+        for plan in plans(judge, 4):
+            asked.append(len(judge.asked))
+            yield plan
+            time.sleep(0.03)
+
+    found = []
+    await into(found, judged(slowly(), Desk(judge)))
+    assert found == ["0", "1", "2", "3"]
+    assert asked[-1] > 0  # the first was asked about before the last was read

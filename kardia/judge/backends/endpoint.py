@@ -45,7 +45,13 @@ class Endpoint(ABC):
         self.profile = profile
         self._key = api_key(profile)
         self.structured = True
+        self._proven = False
         self.identity: str | None = endpoint_identity(profile, profile.base_url)
+
+    @property
+    def most_requests(self) -> int:
+        """How many requests one try may take: two until it is known whether the server does structured output."""
+        return 2 if self.structured and not self._proven else 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.profile.name!r}, {self.profile.model!r}, {self.profile.destination!r})"
@@ -73,6 +79,8 @@ class Endpoint(ABC):
             result = plus_requests(result, before)
             if status == 200:
                 self.structured = False  # this server does not know response_format; do not ask again
+        elif structured and status == 200:
+            self._proven = True
         return result
 
     def _meant(
