@@ -145,7 +145,7 @@ def test_what_is_asked_twice_at_the_same_time_is_asked_once(tmp_path, server):
     done = kept(tmp_path)
     assert asked_about(server) == [("x", "honest"), ("x", "kind")]
     assert [card["id"] for card in cards(tmp_path)] == ["0", "1", "2", "3", "4"]
-    assert "2 requests, 8 shared" in done.stderr
+    assert "2 requests, 8 answers shared with an equal question" in done.stderr
 
 
 def test_off_is_off(tmp_path, server):
