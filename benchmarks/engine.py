@@ -363,7 +363,8 @@ def report(plan: Plan, results: Results) -> str:
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     lines = [
         f"{machine}; {_many(plan.rounds, 'round')}, {plan.judgments:,} judgments a run or as many as {plan.seconds:g} "
-        f"seconds allow ({plan.slow_seconds:g} for the openai SDK and the other libraries). The server ({uvloop}, a process of its own on the same machine) used "
+        f"seconds allow ({plan.slow_seconds:g} for the slow ones). The server ({uvloop}, a process of its own on the "
+        f"same machine) used "
         f"{statistics.median(loads):.3f} CPU-seconds per 1,000 requests.",
         "",
         speed_table(results),

@@ -20,6 +20,7 @@ import math
 import os
 import platform
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -141,9 +142,11 @@ class Commons:
         self._place = _place()
         self._box: list[sqlite3.Connection] = []
         self._process = os.getpid()
+        # at its end the program closes this on one thread while the event loop's may still be at it
+        self._lock = threading.RLock()
         self._locked = 0
         self._not_before = 0.0
-        weakref.finalize(self, _close, self._box, self._member, self._process)
+        weakref.finalize(self, _close, self._box, self._member, self._process, self._lock)
 
     @property
     def stuck(self) -> bool:
@@ -233,7 +236,7 @@ class Commons:
 
     def close(self) -> None:
         """This member is gone; should it come back, the file is opened again."""
-        _close(self._box, self._member, self._process)
+        _close(self._box, self._member, self._process, self._lock)
 
     def _members(self, connection: sqlite3.Connection, now: float) -> tuple[int | None, list[_Member]]:
         """Where this one stands in the row, and the others that live; the dead ones are dropped."""
@@ -259,17 +262,18 @@ class Commons:
         if self.broken or now < self._not_before <= now + MOST_PATIENCE_S:
             return None
         connection = None
-        try:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
-            connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as problem:
-            self._trouble(problem, connection, now)
-            return None
-        except BaseException:
-            _roll_back(connection)
-            raise
+        with self._lock:
+            try:
+                connection = self._connection()
+                connection.execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                connection.execute("COMMIT")
+            except (sqlite3.Error, OSError) as problem:
+                self._trouble(problem, connection, now)
+                return None
+            except BaseException:
+                _roll_back(connection)
+                raise
         self._locked = 0
         return result
 
@@ -306,7 +310,7 @@ class Commons:
                 self._warn("is locked by another program", "until it is free", "")
             return
         self.broken = True
-        _close(self._box, self._member, self._process)
+        _close(self._box, self._member, self._process, self._lock)
         self._warn(f"cannot be used ({problem})", "from here on", "; if nothing else needs it, delete it")
 
     def _warn(self, what: str, when: str, remedy: str) -> None:
@@ -320,8 +324,9 @@ class Commons:
         _inherited.extend(self._box)
         self._process = os.getpid()
         self._box = []
+        self._lock = threading.RLock()
         self._member = os.urandom(8).hex()
-        weakref.finalize(self, _close, self._box, self._member, self._process)
+        weakref.finalize(self, _close, self._box, self._member, self._process, self._lock)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,14 +337,17 @@ class _Member:
     granted: int
 
 
-def _close(box: list[sqlite3.Connection], member: str, process: int) -> None:
-    while process == os.getpid() and box:
-        connection = box.pop()
-        try:
-            connection.execute("DELETE FROM members WHERE member = ?", (member,))
-        except sqlite3.Error:
-            pass  # the others will notice
-        connection.close()
+def _close(box: list[sqlite3.Connection], member: str, process: int, lock: threading.RLock) -> None:
+    if process != os.getpid():
+        return
+    with lock:
+        while box:
+            connection = box.pop()
+            try:
+                connection.execute("DELETE FROM members WHERE member = ?", (member,))
+            except sqlite3.Error:
+                pass  # the others will notice
+            connection.close()
 
 
 def _roll_back(connection: sqlite3.Connection | None) -> None:

@@ -541,7 +541,7 @@ def test_a_cascade_whose_second_judge_is_gone_keeps_what_the_first_said(tmp_path
     server.always = sure_of_a
 
     async def refuses_late(request, asked):
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         return await status(401)(request, asked)
 
     second.always = refuses_late
@@ -598,7 +598,7 @@ def test_key_and_headers_appear_nowhere(tmp_path, server):
 def test_after_a_wish_to_stop_nothing_more_is_bought(tmp_path, server):
     """Requests that wait for room in the budget are not sent once somebody wants to stop."""
     rows(tmp_path, "abcdefghijklmnop")
-    server.always = slow(3)
+    server.always = slow(1.5)
     command = [*KARDIA, *arguments("--ledger", "ledger.db", "--max-cost", 0.004)]
 
     def heeding():
