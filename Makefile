@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage bench-engine clean
+.PHONY: help demo setup test lint types coverage bench-engine chaos clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,9 +43,14 @@ coverage: $(SETUP) ## branch coverage; fails where a pure module has 95 % or les
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-report=json
 	$(BIN)/python benchmarks/pure_coverage.py coverage.json
 
-bench-engine: $(SETUP) ## measure the engine beside others and write the tables; about an hour and a half
+bench-engine: $(SETUP) ## measure the engine beside others and write the tables; about an hour
 	$(BIN)/python benchmarks/engine.py --write
 	$(BIN)/python benchmarks/cached.py --write
+
+chaos: $(SETUP) ## see what failing servers, kills and two processes at once cost; about five minutes
+	$(BIN)/python benchmarks/chaos.py faults --write
+	$(BIN)/python benchmarks/chaos.py kills --write
+	$(BIN)/python benchmarks/chaos.py pace --write
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.json out.jsonl
