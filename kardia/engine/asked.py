@@ -1,4 +1,4 @@
-"""What came of one request, and the same as bytes, which is how the ledger keeps it.
+"""What came of one request, who finds that out, and the same as bytes, which is how the ledger keeps it.
 
 The bytes are JSON: `[1, [requests, attempts, input tokens, output tokens], [[status, level, reason, evidence,
 probabilities, error], …]]`, one list a criterion of the request, in its order; probabilities as `[level, share, level,
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import mul
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -21,7 +22,7 @@ from kardia.judge.profile import Price
 from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
 
-__all__ = ["Asked", "decode", "encode", "in_words"]
+__all__ = ["Asked", "Asks", "decode", "encode", "in_words"]
 
 FORMAT = 1
 STATUSES = frozenset(("scored", "unscored", "abstained", "not_applicable"))
@@ -38,6 +39,24 @@ class Asked:
     def each(self) -> tuple[Usage, ...]:
         """What each judgment took, in their order."""
         return self.shares or self.usage.shared_out(len(self.judgments))
+
+
+class Asks(Protocol):
+    """Whoever answers requests: a desk, or several behind one."""
+
+    batch_size: int
+
+    def known(self, requests: Sequence[Request]) -> list[Asked | None]: ...
+
+    async def ask(self, request: Request) -> Asked: ...
+
+    async def ask_all(self, requests: Sequence[Request]) -> list[Asked]: ...
+
+    async def ask_batch(self, requests: Sequence[Request]) -> list[Asked]: ...
+
+    def stop(self, *, hard: bool = False) -> None: ...
+
+    async def settle(self) -> None: ...
 
 
 def encode(asked: Asked) -> bytes:

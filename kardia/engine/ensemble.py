@@ -9,10 +9,9 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from kardia.combine import Voice, because, combine_panel, combine_samples
-from kardia.engine.asked import Asked
+from kardia.engine.asked import Asked, Asks
 from kardia.judge.ensemble import EnsembleJudge
 from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
@@ -20,7 +19,7 @@ from kardia.plan import Planner
 from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric
 
-__all__ = ["CascadeTally", "EnsembleDesk", "MemberDesk", "MemberPlanners", "PlannerOf", "confidence"]
+__all__ = ["CascadeTally", "EnsembleDesk", "MemberPlanners", "PlannerOf", "confidence"]
 
 MAX_PLANNERS = 64
 _EPS = 1e-9  # a share that was computed as 0.7999… is 0.8
@@ -28,22 +27,6 @@ _EPS = 1e-9  # a share that was computed as 0.7999… is 0.8
 PlannerOf = Callable[[int, Rubric], Planner]
 """The number of a member, and a rubric → how that member is asked by it."""
 _Wanted = tuple[Request, Sequence[Criterion]]
-
-
-class MemberDesk(Protocol):
-    """What a member's desk must do: `kardia.engine.desk.Desk`, or an `EnsembleDesk`."""
-
-    batch_size: int
-
-    def known(self, requests: Sequence[Request]) -> list[Asked | None]: ...
-
-    async def ask_all(self, requests: Sequence[Request]) -> list[Asked]: ...
-
-    async def ask_batch(self, requests: Sequence[Request]) -> list[Asked]: ...
-
-    def stop(self, *, hard: bool = False) -> None: ...
-
-    async def settle(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -165,7 +148,7 @@ class EnsembleDesk:
     def __init__(
         self,
         judge: EnsembleJudge,
-        desks: Sequence[MemberDesk],
+        desks: Sequence[Asks],
         planner_of: PlannerOf | None = None,
         tally: CascadeTally | None = None,
     ) -> None:
@@ -307,7 +290,7 @@ def _unsure(judgment: Judgment, below: float) -> bool:
 class _Together:
     """Makes batches of what is asked side by side of a judge that takes several requests at a time."""
 
-    def __init__(self, desk: MemberDesk) -> None:
+    def __init__(self, desk: Asks) -> None:
         self._desk = desk
         self._queue: deque[tuple[Request, asyncio.Future[Asked]]] = deque()
         self._worker: asyncio.Task[None] | None = None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from kardia.combine import How, combine_samples
-from kardia.engine.asked import Asked
+from kardia.engine.asked import Asked, Asks
 from kardia.engine.desk import Stopped
 from kardia.engine.halt import Halt
 from kardia.errors import BudgetExhausted, Interrupted, JudgeError
@@ -22,7 +22,7 @@ from kardia.judge.protocol import Request, Usage
 from kardia.judgment import Judgment
 from kardia.plan import Judged, Plan
 
-__all__ = ["Asks", "judged", "window_of"]
+__all__ = ["judged", "window_of"]
 
 MIN_WINDOW = 1024
 """Requests between the first one that is not handed out yet and the last one that was planned."""
@@ -30,22 +30,6 @@ PULLED = 256
 """Requests that are looked up in the ledger at a time."""
 PULLED_S = 0.02
 """Seconds after which they are looked up, however few: conversations may come slowly."""
-
-
-class Asks(Protocol):
-    """Whoever answers requests: a desk, or several behind one."""
-
-    batch_size: int
-
-    def known(self, requests: Sequence[Request]) -> list[Asked | None]: ...
-
-    async def ask(self, request: Request) -> Asked: ...
-
-    async def ask_batch(self, requests: Sequence[Request]) -> list[Asked]: ...
-
-    def stop(self, *, hard: bool = False) -> None: ...
-
-    async def settle(self) -> None: ...
 
 
 @dataclass(eq=False)
