@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kardia.answer import answer_schema, level_labels
@@ -52,3 +56,18 @@ def asking(
     labels = level_labels(criteria[0]) if mode == "logprob" else None
     schema = answer_schema(criteria, mode)
     return Request(conversation, target_of(conversation, reads), rubric, criteria, mode, schema=schema, labels=labels)
+
+
+def benchmark_server() -> ModuleType:
+    """benchmarks/server.py, under a name that tests/server.py does not have."""
+    known = sys.modules.get("benchmark_server")
+    if known is not None:
+        return known
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "server.py"
+    spec = importlib.util.spec_from_file_location("benchmark_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["benchmark_server"] = module
+    spec.loader.exec_module(module)
+    return module

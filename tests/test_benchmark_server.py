@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making import benchmark_server
 
 import kardia
 from kardia.answer import Malformed, answer_schema, load_object
@@ -26,18 +24,7 @@ from kardia.judge import JudgeProfile
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _load() -> ModuleType:
-    """benchmarks/server.py, under a name that tests/server.py does not have."""
-    spec = importlib.util.spec_from_file_location("benchmark_server", ROOT / "benchmarks" / "server.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_server"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = _load()
+bench = benchmark_server()
 SCHEMA = {
     "type": "object",
     "properties": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -16,10 +15,10 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from making import benchmark_server
 
 import kardia
 from kardia.engine import ledger as ledgers
@@ -34,21 +33,7 @@ FAULTS = {"429": 0.05, "500": 0.02, "garbage": 0.02, "reset": 0.01, "truncated":
 WORDS = ["lost", "since", "she", "left", "nobody", "notices", "how", "hard", "each", "morning", "is", "for", "me"]
 
 
-def _load() -> ModuleType:
-    """benchmarks/server.py, under a name that tests/server.py does not have."""
-    known = sys.modules.get("benchmark_server")
-    if known is not None:
-        return known
-    spec = importlib.util.spec_from_file_location("benchmark_server", ROOT / "benchmarks" / "server.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_server"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = _load()
+bench = benchmark_server()
 RUBRIC = kardia.load_rubric(NAME)
 
 
