@@ -23,7 +23,7 @@ from kardia.engine.gate import Gate
 from kardia.engine.key import answer_key, identity_of
 from kardia.engine.late import Late
 from kardia.engine.ledger import Entry, Ledger
-from kardia.errors import AnswerError, JudgeUnreachable, TransientError
+from kardia.errors import AnswerError, BudgetExhausted, JudgeUnreachable, TransientError
 from kardia.judge.protocol import Answer, ChatMessage, Judge, Request, Said, Usage
 from kardia.judgment import RAW_MARK, Judgment
 
@@ -165,9 +165,17 @@ class Desk:
         """Requests for a judge that takes several at a time."""
         self._check()
         keys = [self._key(request) for request in requests]
+        fault: Exception | None = None
         if self.budget is not None:
-            for _ in requests:
-                await self.budget.take(0.0)
+            for place in range(len(requests)):
+                try:
+                    await self.budget.take(0.0)
+                except BudgetExhausted as problem:
+                    if not place:
+                        raise
+                    # what still fits is asked and stored: the same command goes on from there
+                    fault, requests, keys = problem, requests[:place], keys[:place]
+                    break
                 self.budget.settle(0.0, 1, 0.0)
         try:
             answers: Sequence[Answer | Exception] = await self.judge.answer(requests)
@@ -175,7 +183,6 @@ class Desk:
             answers = [problem] * len(requests)
         results: list[Asked] = []
         final: list[tuple[Request, Asked, bytes | None]] = []
-        fault: Exception | None = None
         for request, answer, key in zip(requests, answers, keys, strict=True):
             if isinstance(answer, AnswerError):
                 results.append(_failed(request, answer, Usage()))

@@ -418,3 +418,26 @@ async def test_a_budget_counts_every_try():
     with pytest.raises(BudgetExhausted):
         await desk.ask(a_request(judge.profile))
     assert (desk.spent.requests, len(judge.asked)) == (3, 3)
+
+
+async def test_a_budget_that_is_smaller_than_a_batch_buys_what_fits_and_the_next_run_goes_on(ledger):
+    asked = []
+
+    class Several(Batched):
+        identity = "several"
+
+        async def answer(self, requests):
+            asked.append(len(requests))
+            return [
+                Known({request.criteria[0].id: Opinion({request.criteria[0].levels[0]: 1.0})}, Usage(1))
+                for request in requests
+            ]
+
+    judge = Several([])
+    requests = Planner(RUBRIC, judge.profile).plan(CONVERSATION).requests
+    for _ in range(2):
+        with pytest.raises(BudgetExhausted):
+            await Desk(judge, ledger=ledger, budget=Budget(max_requests=2)).ask_all(requests)
+    assert asked == [2, 2]
+    stored = Desk(judge, ledger=ledger).known(requests)
+    assert [item is not None for item in stored] == [True] * 4 + [False] * (len(requests) - 4)
