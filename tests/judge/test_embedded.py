@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kardia.conversation import Conversation, Message
-from kardia.judge.backends.embedded import EmbeddedJudge, _nothing_to_compare, _rounded
+from kardia.judge.backends.embedded import EmbeddedJudge, _rounded
+from kardia.judge.pair import unreadable
 from kardia.judge.encoder import find_encoder
 from kardia.judge.profile import EmbeddedOptions, JudgeProfile, load_profile
 from kardia.judge.protocol import Judge, Known, Opinion, Request
@@ -125,7 +126,7 @@ class TestAbstaining:
 
     @pytest.mark.parametrize("text", ["ok", "I'm so sorry 💔💔💔", "My babcia (бабця) says hi", "𝓘 𝓬𝓪𝓻𝓮", "No."])
     def test_ordinary_english_is_compared(self, text: str) -> None:
-        assert _nothing_to_compare(text) is None
+        assert unreadable(text) is None
 
 
 def test_shares_are_rounded_and_sum_to_one() -> None:
@@ -183,7 +184,7 @@ class TestJudging:
         told = [
             (example.levels["warmth"], request(rubric, example.reply, context=example.context))
             for example in rubric.examples_of("warmth")
-            if isinstance(example.context, str) and _nothing_to_compare(example.reply) is None
+            if isinstance(example.context, str) and unreadable(example.reply) is None
         ]
         right = 0
         for (level, _), opinions in zip(told, ask(judge, *(asked for _, asked in told)), strict=True):
