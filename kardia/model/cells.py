@@ -1,0 +1,107 @@
+"""A cell of a table → a target over a task's levels. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from kardia.errors import InputError
+from kardia.model.examples import level_target
+from kardia.model.tasks import Task
+from kardia.rubric.models import NOT_RELEVANT, Level
+
+__all__ = ["distribution_in", "mapping", "target_in"]
+
+_YES = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "1": "yes", "0": "no"}
+_MISSING = ("", NOT_RELEVANT, "n/a", "na", "nan", "null", "none")
+
+
+def mapping(value: Any) -> dict[Any, Any] | None:
+    """An object, also as Parquet gives one: a list of pairs."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    paired = isinstance(value, list) and all(isinstance(item, (tuple, list)) and len(item) == 2 for item in value)
+    return dict(value) if paired else None
+
+
+def target_in(task: Task, value: Any, column: str) -> tuple[float, ...] | None:
+    """The target that a cell says; None where it says nothing.
+
+    A level; on an ordered scale of numbers also a number between two levels, as a mean of ratings is, which is shared
+    among them; on a binary one a share of yes.
+
+    Args:
+        column: what an error names.
+
+    Raises:
+        InputError: where the cell says something that is not on the scale.
+    """
+    level = _level(task, value)
+    if level is not None:
+        return level_target(task, level)
+    if _is_missing(value):
+        return None
+    number = _number(value)
+    if number is not None and task.levels == ("no", "yes") and 0 < number < 1:
+        return (1.0 - number, number)
+    numbers = [each for each in task.levels if isinstance(each, int)]
+    if number is not None and task.ordered and len(numbers) == len(task.levels):
+        low = math.floor(number)
+        if low in numbers and low + 1 in numbers:
+            shares = {low: 1.0 - (number - low), low + 1: number - low}
+            return tuple(shares.get(each, 0.0) for each in numbers)
+    shown = ", ".join(str(each) for each in task.levels)
+    raise InputError(f"{_shown(value)} is no level of {task.key}; its scale has {shown}", key=column)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return isinstance(value, str) and value.strip().lower() in _MISSING
+
+
+def _level(task: Task, value: Any) -> Level | None:
+    if not isinstance(value, bool) and value in task.levels:
+        return value  # type: ignore[no-any-return]
+    number = _number(value)
+    if number is not None and number.is_integer() and int(number) in task.levels:
+        return int(number)
+    text = str(value).strip()
+    if task.levels == ("no", "yes"):
+        return _YES.get(text.lower().removesuffix(".0"))
+    return next((each for each in task.levels if isinstance(each, str) and each.lower() == text.lower()), None)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def distribution_in(task: Task, shares: Mapping[Any, Any], column: str) -> tuple[float, ...]:
+    """The target that a scorecard's probabilities say: level → share, summing to 1 but for rounding.
+
+    Raises:
+        InputError: where they are no distribution over the task's levels.
+    """
+    by_name = {str(level): place for place, level in enumerate(task.levels)}
+    target = [0.0] * len(task.levels)
+    for name, share in shares.items():
+        number = _number(share)
+        if name not in by_name or number is None or number < 0:
+            raise InputError(f"{name}: {_shown(share)} is no probability of a level", key=f"{column}.probabilities")
+        target[by_name[name]] = number
+    total = math.fsum(target)
+    if not 0.99 <= total <= 1.01:  # scorecards round
+        raise InputError(f"sum to {total:.3f}, not to 1", key=f"{column}.probabilities")
+    return tuple(share / total for share in target)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

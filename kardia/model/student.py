@@ -1,0 +1,360 @@
+"""A student: a backbone, optionally with a LoRA adapter, and a head for each task; in memory and as a folder.
+
+    student.json          the manifest: backbone, tasks with their temperatures, what is read, how it was trained
+    heads.safetensors     the heads
+    adapter/              the LoRA adapter, as peft writes it; or
+    backbone/             a backbone that was trained as a whole, with its tokenizer
+
+Raises, throughout: MissingExtra where torch, transformers or peft are not installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kardia.errors import MissingExtra, OutputError, ProfileError
+from kardia.files import write_text
+from kardia.model.backbone import Backbone, find_backbone, load_model, load_tokenizer, quiet, weights_digest
+from kardia.model.manifest import (
+    ADAPTER,
+    BACKBONE,
+    HEADS,
+    MANIFEST,
+    Lora,
+    Manifest,
+    Taught,
+    check_place,
+    is_student,
+    read_manifest,
+    student_digest,
+)
+from kardia.model.network import Network, positions_of
+from kardia.model.ordinal import Slot, slots_of
+from kardia.model.reading import Reading
+from kardia.model.tasks import Task
+from kardia.model.tokens import Coder
+
+__all__ = [
+    "MANIFEST",
+    "Lora",
+    "Manifest",
+    "Student",
+    "Taught",
+    "check_place",
+    "is_student",
+    "read_manifest",
+    "student_digest",
+]
+
+
+@dataclass
+class Student:
+    """A student in memory.
+
+    Attributes:
+        tasks: what it says something about, in the order of its outputs.
+        network: token ids → outputs; in float32, on the CPU until moved.
+        coder: pairs → token ids.
+        backbone: what it stands on.
+        weights: what beside the heads was trained.
+        temperatures: task key → temperature; 1 where there is none.
+        training: facts for the manifest.
+        folder: where it was loaded from.
+    """
+
+    tasks: tuple[Task, ...]
+    network: Network
+    coder: Coder
+    backbone: Backbone
+    weights: Literal["adapter", "backbone", "frozen"]
+    temperatures: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Student({self.backbone.model!r}, {len(self.tasks)} tasks, {self.weights})"
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return slots_of(self.tasks)
+
+    @property
+    def by_digest(self) -> dict[str, Task]:
+        """What is asked (see `task_digest`) → the task that was trained for it."""
+        return {task.digest: task for task in self.tasks}
+
+    @classmethod
+    def create(
+        cls,
+        tasks: Sequence[Task],
+        backbone: Backbone,
+        *,
+        kind: Literal["encoder", "causal"] = "encoder",
+        pooling: Literal["mean", "cls", "attention", "last"] | None = None,
+        reply_only: bool = False,
+        lora: Lora | None = None,
+        freeze: bool = False,
+        reading: Reading | None = None,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> Student:
+        """An untrained student.
+
+        Args:
+            tasks: at least one.
+            pooling: default: `mean` for an encoder, `last` for a causal model.
+            lora: the adapter; None: the backbone is trained as a whole, or with `freeze` not at all.
+            dropout: on the pooled state while training.
+            seed: of the heads' and the adapter's first weights.
+
+        Raises:
+            ProfileError: where there are no tasks, two have the same key, or the backbone cannot be used.
+        """
+        torch = _torch()
+        if not tasks:
+            raise ProfileError("a student needs at least one task")
+        if len({task.key for task in tasks}) < len(tasks):
+            raise ProfileError("two tasks of a student have the same key")
+        folder = find_backbone(backbone)
+        model = load_model(folder, torch.float32)
+        reading = _bounded(reading or Reading(), model)
+        weights: Literal["adapter", "backbone", "frozen"] = "backbone"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if lora is not None:
+                weights, model = "adapter", _adapted(model, lora, backbone)
+            elif freeze:
+                weights = "frozen"
+                model.requires_grad_(False)
+            pooling = pooling or ("mean" if kind == "encoder" else "last")
+            network = Network(model, tasks, pooling, reply_only, dropout)
+        known = Backbone(model=backbone.model, revision=backbone.revision, sha256=weights_digest(folder))
+        coder = Coder(load_tokenizer(folder), kind, reading)
+        network.module.eval()
+        return cls(tuple(tasks), network, coder, known, weights)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, backbone: str | None = None, merge: bool = True) -> Student:
+        """A student from its folder.
+
+        Args:
+            backbone: a folder that holds the backbone, where it is not where the manifest says.
+            merge: fold the adapter into the backbone, which makes it as fast as one without.
+
+        Raises:
+            ProfileError: where the folder holds no student, or one that does not fit its backbone.
+        """
+        torch = _torch()
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        base = manifest.backbone if backbone is None else manifest.backbone.model_copy(update={"model": backbone})
+        place = folder / BACKBONE if manifest.weights == "backbone" else find_backbone(base)
+        model = load_model(place, torch.float32)
+        if manifest.weights == "adapter":
+            model = _with_adapter(model, folder / ADAPTER, merge)
+        tasks = tuple(taught.task for taught in manifest.tasks)
+        network = Network(model, tasks, manifest.pooling, manifest.reply_only)
+        _load_heads(network, tasks, folder)
+        coder = Coder(load_tokenizer(place), manifest.kind, manifest.reading)
+        temperatures = {taught.key: taught.temperature for taught in manifest.tasks}
+        network.module.eval()
+        if merge:
+            network.module.requires_grad_(False)
+        return cls(
+            tasks, network, coder, manifest.backbone, manifest.weights, temperatures, dict(manifest.training), folder
+        )
+
+    def manifest(self) -> Manifest:
+        """What `save` writes as `student.json`."""
+        taught = [
+            Taught(
+                key=task.key,
+                levels=list(task.levels),
+                ordered=task.ordered,
+                digest=task.digest,
+                temperature=self.temperatures.get(task.key, 1.0),
+            )
+            for task in self.tasks
+        ]
+        return Manifest(
+            kind=self.coder.kind,
+            backbone=self.backbone,
+            weights=self.weights,
+            pooling=self.network.pooling,
+            reply_only=self.network.reply_only,
+            reading=self.coder.reading,
+            tasks=taught,
+            training=self.training,
+        )
+
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """Writes the folder; it is made where there is none.
+
+        Args:
+            half: heads and adapter (or backbone) in float16: half the size.
+
+        Raises:
+            OutputError: where the folder cannot be written, or holds something else.
+            ProfileError: where the adapter was folded into the backbone when it was loaded.
+        """
+        if self.weights == "adapter" and not hasattr(self.network.backbone, "peft_config"):
+            raise ProfileError("its adapter is folded into the backbone; load it with merge=False to save it again")
+        torch = _torch()
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        check_place(folder)
+        staged = folder / f".{MANIFEST}.{os.getpid()}"
+        try:
+            staged.mkdir(parents=True, exist_ok=True)
+            dtype = torch.float16 if half else torch.float32
+            save_file(_head_tensors(self.network, self.tasks, dtype), staged / HEADS)
+            model = self.network.backbone
+            if self.weights == "adapter":
+                _save_adapter(model, staged / ADAPTER, dtype)
+            elif self.weights == "backbone":
+                state = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
+                with quiet():
+                    model.save_pretrained(staged / BACKBONE, state_dict=state)
+                self.coder.tokenizer.save_pretrained(staged / BACKBONE)
+            data = self.manifest().model_dump(mode="json", exclude_none=True)
+            write_text(staged / MANIFEST, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+            for part in (MANIFEST, HEADS, ADAPTER, BACKBONE):
+                _replace(staged / part, folder / part)
+        except OSError as problem:
+            raise OutputError(f"cannot be written: {problem.strerror or problem}", file=str(folder)) from None
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        self.folder = folder
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the folder's files that decide what the student says; a part of the judge's identity.
+
+        Raises:
+            ProfileError: for a student that is in no folder.
+        """
+        if self.folder is None:
+            raise ProfileError("a student has a digest once it is saved")
+        return student_digest(self.folder)
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Moves a file or folder to where another may stand; where there is no new one, the old one goes."""
+    if old.is_dir():
+        shutil.rmtree(old)
+    elif not new.exists():
+        old.unlink(missing_ok=True)
+    if new.exists():
+        os.replace(new, old)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+        import transformers  # noqa: F401  (asked for here, so that what is missing is said at once)
+    except ImportError:
+        raise MissingExtra("local", "a student") from None
+    return torch
+
+
+def _bounded(reading: Reading, model: Any) -> Reading:
+    """No more tokens than the backbone has positions for, where it cannot go beyond them."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if positions_of(model)[0] is not None or not isinstance(limit, int) or limit - 2 >= reading.max_tokens:
+        return reading
+    return reading.model_copy(update={"max_tokens": limit - 2})  # two: where a table begins behind the padding's
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError:
+        raise MissingExtra("local", "a LoRA adapter") from None
+    return peft
+
+
+def _adapted(model: Any, lora: Lora, backbone: Backbone) -> Any:
+    peft = _peft()
+    config = peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets,
+        task_type=peft.TaskType.FEATURE_EXTRACTION,
+        base_model_name_or_path=backbone.model,
+    )
+    try:
+        with quiet():
+            adapted = peft.get_peft_model(model, config)
+    except ValueError as problem:
+        raise ProfileError(str(problem).splitlines()[0], key="lora.targets") from None
+    adapted.peft_config["default"].base_model_name_or_path = backbone.model  # not the path on this machine
+    return adapted
+
+
+def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
+    peft = _peft()
+    if not (folder / "adapter_config.json").is_file():
+        raise ProfileError("holds no adapter: adapter_config.json is not in it", file=str(folder))
+    try:
+        with quiet():
+            adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=not merge)
+    except (RuntimeError, ValueError, KeyError) as problem:
+        raise ProfileError(f"does not fit its backbone: {str(problem).splitlines()[0]}", file=str(folder)) from None
+    return adapted.merge_and_unload() if merge else adapted
+
+
+def _save_adapter(model: Any, folder: Path, dtype: Any) -> None:
+    """As peft does, but for its model card and whatever it would ask the hub."""
+    from safetensors.torch import save_file
+
+    peft = _peft()
+    folder.mkdir(exist_ok=True)
+    state = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = model.peft_config["default"]
+    trained, config.inference_mode = config.inference_mode, True
+    config.save_pretrained(str(folder))
+    config.inference_mode = trained
+
+
+def _head_tensors(network: Network, tasks: Sequence[Task], dtype: Any) -> dict[str, Any]:
+    """Tensors by task: heads can be told apart in the file."""
+    heads = network.heads
+    tensors: dict[str, Any] = {}
+    for number, slot in enumerate(slots_of(tasks)):
+        tensors[f"{slot.task.key}.weight"] = heads["weight_OD"].detach()[slot.place]
+        tensors[f"{slot.task.key}.bias"] = heads["bias_O"].detach()[slot.place]
+        if network.pooling == "attention":
+            tensors[f"{slot.task.key}.query"] = heads["query_TD"].detach()[number]
+    return {name: tensor.to("cpu", dtype).clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _load_heads(network: Network, tasks: Sequence[Task], folder: Path) -> None:
+    torch = _torch()
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / HEADS
+    heads = network.heads
+    try:
+        tensors = load_file(path)
+        with torch.no_grad():
+            for number, slot in enumerate(slots_of(tasks)):
+                heads["weight_OD"][slot.place] = tensors[f"{slot.task.key}.weight"].float()
+                heads["bias_O"][slot.place] = tensors[f"{slot.task.key}.bias"].float()
+                if network.pooling == "attention":
+                    heads["query_TD"][number] = tensors[f"{slot.task.key}.query"].float()
+    except (OSError, SafetensorError) as problem:
+        raise ProfileError(f"cannot be read: {problem}", file=str(path)) from None
+    except (KeyError, RuntimeError) as problem:
+        first = str(problem).splitlines()[0]
+        raise ProfileError(f"does not hold the heads of {MANIFEST}: {first}", file=str(path)) from None

@@ -1,0 +1,216 @@
+"""A student and its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from kardia.errors import InputError, MissingExtra, OutputError, ProfileError
+from kardia.model.backbone import Backbone, find_backbone, weights_digest
+from kardia.model.reading import Reading
+from kardia.model.scorer import Scorer
+from kardia.model.student import Lora, Student, is_student, read_manifest, student_digest
+from kardia.model.tasks import tasks_of
+
+from . import tiny
+
+np = pytest.importorskip("numpy", reason="students need kardia[local]")
+torch = pytest.importorskip("torch", reason="students need kardia[local]")
+
+TASKS = tasks_of([tiny.rubric()])
+PAIRS = [("my dog died", "sorry, that hurts"), ("", "why"), ("exam", "your fault " * 9)]
+SMALL = Lora(rank=2, alpha=4.0)
+
+
+def made(folder, **more):
+    """A student whose adapter, where it has one, does something."""
+    student = Student.create(TASKS, Backbone(model=str(folder)), seed=3, **more)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, tensor in student.network.module.named_parameters():
+            if "lora_B" in name or name.startswith("heads"):
+                tensor.normal_(0, 0.3)
+    student.temperatures = {TASKS[0].key: 1.7}
+    return student
+
+
+def probabilities(student):
+    return Scorer(student).probabilities(PAIRS)
+
+
+def largest(one, other):
+    return max(float(np.abs(one[key] - other[key]).max()) for key in one)
+
+
+KINDS = [
+    ("bert", {"lora": SMALL}),
+    ("bert", {"lora": SMALL, "pooling": "cls"}),
+    ("bert", {"lora": SMALL, "pooling": "attention", "reply_only": True}),
+    ("bert", {"freeze": True}),
+    ("roberta", {}),
+    ("qwen", {"lora": SMALL, "kind": "causal"}),
+    ("qwen", {"kind": "causal", "pooling": "mean"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), KINDS, ids=lambda value: value if isinstance(value, str) else "-".join(value)
+)
+def test_a_folder_gives_the_student_back(name, more, request, tmp_path):
+    student = made(request.getfixturevalue(name), **more)
+    before = probabilities(student)
+    student.save(tmp_path)
+    again = Student.load(tmp_path)
+    assert again.tasks == student.tasks
+    assert again.temperatures[TASKS[0].key] == 1.7
+    assert again.coder.reading == student.coder.reading
+    assert largest(before, probabilities(again)) < 1e-6
+    assert largest(before, probabilities(Student.load(tmp_path, merge=False))) < 1e-6
+    # a student is a few files: the backbone is in it only where it was trained
+    assert (tmp_path / "backbone").exists() == (not more.get("lora") and not more.get("freeze"))
+    assert (tmp_path / "adapter").exists() == bool(more.get("lora"))
+    assert is_student(tmp_path)
+    if more.get("lora"):
+        with pytest.raises(ProfileError, match="load it with merge=False"):
+            again.save(tmp_path / "copy")
+    Student.load(tmp_path, merge=False).save(tmp_path / "copy")
+    assert largest(before, probabilities(Student.load(tmp_path / "copy"))) < 1e-6
+
+
+@pytest.mark.parametrize("lora", [SMALL, None])
+def test_half_the_size(bert, tmp_path, lora):
+    student = made(bert, lora=lora)
+    student.save(tmp_path / "whole")
+    student.save(tmp_path / "half", half=True)
+    name = "adapter/adapter_model.safetensors" if lora else "backbone/model.safetensors"
+    sizes = [(tmp_path / each / name).stat().st_size for each in ("half", "whole")]
+    assert sizes[0] < 0.75 * sizes[1]
+    assert largest(probabilities(student), probabilities(Student.load(tmp_path / "half"))) < 5e-3
+
+
+def test_no_path_of_this_machine_is_in_the_adapter(bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(bert.parent)
+    student = Student.create(TASKS, Backbone(model=bert.name), lora=SMALL)
+    student.save(tmp_path)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == bert.name
+    assert config["inference_mode"] is True
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    assert str(bert.parent) not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+
+
+def test_the_digest_hangs_on_what_decides(bert, tmp_path):
+    student = made(bert, lora=SMALL)
+    with pytest.raises(ProfileError, match="once it is saved"):
+        _ = student.digest
+    student.save(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b" / "README.md").write_text("words")
+    assert student.digest == student_digest(tmp_path / "b")
+    student.temperatures[TASKS[0].key] = 2.0
+    student.save(tmp_path / "b")
+    assert student_digest(tmp_path / "b") != student_digest(tmp_path / "a")
+    (tmp_path / "a" / "heads.safetensors").unlink()
+    with pytest.raises(ProfileError, match="cannot be read"):
+        student_digest(tmp_path / "a")
+
+
+def test_what_stood_there_is_replaced_and_nothing_else_is(bert, tmp_path):
+    made(bert, lora=SMALL).save(tmp_path / "student")
+    (tmp_path / "student" / "notes.txt").write_text("mine")
+    made(bert).save(tmp_path / "student")
+    names = ["backbone", "heads.safetensors", "notes.txt", "student.json"]
+    assert sorted(path.name for path in (tmp_path / "student").iterdir()) == names
+    made(bert, freeze=True).save(tmp_path / "student")
+    assert sorted(path.name for path in (tmp_path / "student").iterdir()) == names[1:]
+    (tmp_path / "backbone").mkdir()
+    with pytest.raises(OutputError, match=r"holds backbone without a student.json"):
+        made(bert).save(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        made(bert).save(tmp_path / "file" / "student")
+
+
+def test_equal_seeds_give_equal_students(bert):
+    one, other = (Student.create(TASKS, Backbone(model=str(bert)), lora=SMALL, seed=seed) for seed in (1, 1))
+    third = Student.create(TASKS, Backbone(model=str(bert)), lora=SMALL, seed=2)
+    assert torch.equal(one.network.heads["weight_OD"], other.network.heads["weight_OD"])
+    assert not torch.equal(one.network.heads["weight_OD"], third.network.heads["weight_OD"])
+
+
+def test_what_is_asked_finds_its_task(bert):
+    student = made(bert, freeze=True)
+    assert [student.by_digest[task.digest] for task in TASKS] == list(TASKS)
+    assert "3 tasks" in repr(student)
+
+
+def test_other_weights_below_are_refused(bert, tmp_path):
+    made(bert, lora=SMALL).save(tmp_path / "student")
+    shutil.copytree(bert, tmp_path / "other")
+    manifest = json.loads((tmp_path / "student" / "student.json").read_text())
+    assert manifest["backbone"]["sha256"] == weights_digest(bert)
+    with pytest.raises(ProfileError, match="there is no folder"):
+        Student.load(tmp_path / "student", backbone=str(tmp_path / "nowhere"))
+    assert Student.load(tmp_path / "student", backbone=str(tmp_path / "other"))
+    weights = tmp_path / "other" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(ProfileError, match="these weights are not those that the student stands on"):
+        Student.load(tmp_path / "student", backbone=str(tmp_path / "other"))
+
+
+def test_a_folder_that_is_no_student(bert, tmp_path):
+    with pytest.raises(ProfileError, match=r"holds no student: student.json is not in it"):
+        Student.load(tmp_path)
+    made(bert, lora=SMALL).save(tmp_path)
+    path = tmp_path / "student.json"
+    whole = path.read_text()
+    for key, value in (("format", "kardia-student/9"), ("pooling", "max"), ("colour", "red")):
+        path.write_text(json.dumps({**json.loads(whole), key: value}))
+        with pytest.raises(ProfileError, match=rf"student.json: {key}: "):
+            read_manifest(tmp_path)
+    path.write_text(whole)
+    (tmp_path / "heads.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ProfileError, match=r"heads.safetensors: cannot be read"):
+        Student.load(tmp_path)
+    made(bert, lora=SMALL).save(tmp_path)
+    data = json.loads(whole)
+    data["tasks"][0]["key"] = "world.another"
+    path.write_text(json.dumps(data))
+    with pytest.raises(ProfileError, match="does not hold the heads"):
+        Student.load(tmp_path)
+    (tmp_path / "adapter" / "adapter_config.json").unlink()
+    with pytest.raises(ProfileError, match="holds no adapter"):
+        Student.load(tmp_path)
+
+
+def test_backbones_that_cannot_be(bert, tmp_path):
+    with pytest.raises(ProfileError, match="there is no folder"):
+        find_backbone(Backbone(model="./nowhere"))
+    with pytest.raises(ProfileError, match=r"config.json is not in it"):
+        find_backbone(Backbone(model=str(tmp_path)))
+    with pytest.raises(MissingExtra, match="hf download some/model --revision abc does"):
+        find_backbone(Backbone(model="some/model", revision="abc"))
+    with pytest.raises(ProfileError, match="neither a folder nor the name"):
+        find_backbone(Backbone(model="a/b/c/d"))
+    shutil.copy(bert / "config.json", tmp_path)
+    with pytest.raises(ProfileError, match="holds no weights"):
+        weights_digest(tmp_path)
+    with pytest.raises(ProfileError, match="cannot be loaded as a model"):
+        Student.create(TASKS, Backbone(model=str(tmp_path)))
+    with pytest.raises(InputError, match="at least one task"):
+        Student.create([], Backbone(model=str(bert)))
+    with pytest.raises(InputError, match="two tasks of a student have the same key"):
+        Student.create([TASKS[0], TASKS[0]], Backbone(model=str(bert)))
+    with pytest.raises(ProfileError, match=r"lora.targets"):
+        Student.create(TASKS, Backbone(model=str(bert)), lora=Lora(targets=["nothing"]))
+
+
+def test_a_backbone_without_a_table_of_positions_has_a_limit(qwen, bert):
+    known = Student.create(TASKS, Backbone(model=str(qwen)), kind="causal", reading=Reading(max_tokens=9000))
+    assert known.coder.reading.max_tokens == 2046
+    assert Student.create(TASKS, Backbone(model=str(bert))).coder.reading.max_tokens == 2048
