@@ -3,7 +3,7 @@
 For one rubric: each item's value, saturated; combined by the method; interactions added; clipped to [0, 1]; shaped.
 An included rubric is one item, with the score that its own rule gives. Then the requirements of the whole tree:
 where one failed, the score is its `else_score` (the lowest, of several) whatever the rest says. What is unscored or
-abstained is never a number.
+abstained is never a number. Where the method is `learned`, `kardia.learned` combines.
 
 Veto, saturation, pairwise interaction and shaping are the mechanisms of Rubicon (arXiv 2508.12790), which publishes
 no equations: the formulas are kardia's own. The weighted mean is the explicit aggregation of Rubrics as Rewards
@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import mul
 
+from kardia.artifact import Calibration, Gating, Learned, Linear
 from kardia.byobject import by_object
 from kardia.judgment import CardStatus, Judgment
+from kardia.learned import Beside, calibration_score, gating_score, level_shares, linear_score, ordinal_score
 from kardia.rubric.models import Aggregate, Band, Criterion, Interaction, Level, Saturation, Shaping
 from kardia.rubric.rubric import Group, Rubric
 
 __all__ = [
+    "Inputs",
     "Outcome",
     "aggregate",
     "apply_conditions",
+    "inputs_of",
     "interact",
     "minimum",
     "product",
@@ -176,11 +180,17 @@ def _at(parent: Judgment, levels: Sequence[object]) -> bool:
     return parent.status == "scored" and parent.level in levels
 
 
-def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
+def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment], beside: Beside | None = None) -> Outcome:
     """What the rubric makes of one judgment for each of its criteria (conditions already applied).
+
+    Args:
+        rubric: whose criteria they are.
+        judgments: full id → judgment.
+        beside: what a gating network reads; needed where there is one (`Rubric.artifacts`).
 
     Raises:
         KeyError: where a criterion has no judgment at all.
+        ValueError: where a gating network is not given the prompt's vector and the text's length.
     """
     missing = not _OPEN.isdisjoint([judgment.status for judgment in judgments.values()])
     failed: list[str] = []
@@ -199,7 +209,7 @@ def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
             failed.append(criterion.id)
             floors.append(required.else_score)
     parts: dict[str, float | None] = {}
-    score, why = _score(rubric.root, judgments, parts)
+    score, why = _score(rubric.root, judgments, parts, beside)
     if failed:
         return Outcome(min(floors), "partial" if missing else "scored", tuple(failed), parts)
     if open_needs:
@@ -209,44 +219,73 @@ def aggregate(rubric: Rubric, judgments: Mapping[str, Judgment]) -> Outcome:
     return Outcome(score, "partial" if missing else "scored", (), parts)
 
 
+@dataclass(slots=True)
+class _Items:
+    """What one rubric's own rule puts together.
+
+    Attributes:
+        values: item → value, where it has one.
+        weights: item → weight; 0 for an include that is counted elsewhere.
+        gaps: what is unscored or abstained and counts here: full ids of criteria, paths of includes.
+        open: the same by the items' own names, those that are counted elsewhere too.
+        floors: scores of the requirements that failed.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    gaps: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
+
+
 def _score(
-    group: Group, judgments: Mapping[str, Judgment], parts: dict[str, float | None]
+    group: Group, judgments: Mapping[str, Judgment], parts: dict[str, float | None], beside: Beside | None
 ) -> tuple[float | None, str | None]:
     """One rubric's own score, requirements of its own included; or why there is none ("" where nothing applies)."""
-    values: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    gaps: list[str] = []
-    floors: list[float] = []
+    items = _items(group, judgments, parts, beside)
+    gaps, weights = items.gaps, items.weights
+    if items.floors:
+        return min(items.floors), None
+    if gaps and group.aggregate.unscored == "whole":
+        return None, f"{gaps[0]} is not scored"
+    if group.learned is not None:
+        return _learned(group, group.learned, judgments, items, beside)
+    keys = [key for key, weight in weights.items() if weight > 0]
+    if not keys:
+        return None, f"{gaps[0]} is not scored" if gaps else ""
+    return _combine(group.aggregate, items.values, weights, keys), None
+
+
+def _items(
+    group: Group, judgments: Mapping[str, Judgment], parts: dict[str, float | None], beside: Beside | None
+) -> _Items:
+    items = _Items()
     for criterion in group.criteria:
         key = criterion.id
         judgment = judgments[key]
         if judgment.status == "not_applicable":
             continue
-        if judgment.value is None or judgment.level is None:
-            gaps.append(key)
-            continue
         local = group.local(key) if group.path else key
-        values[local] = judgment.value
-        weights[local] = criterion.weight
+        if judgment.value is None or judgment.level is None:
+            items.gaps.append(key)
+            items.open.append(local)
+            continue
+        items.values[local] = judgment.value
+        items.weights[local] = criterion.weight
         if criterion.required is not None and not _holds(criterion, judgment.level):
-            floors.append(criterion.required.else_score)
+            items.floors.append(criterion.required.else_score)
     for as_, weight, inner, counts in group.parts:
-        score, why = _score(inner, judgments, parts)
+        score, why = _score(inner, judgments, parts, beside)
         parts[inner.path] = score
         if score is None:
-            if why and counts:
-                gaps.append(inner.path)
+            if why:
+                items.open.append(as_)
+                if counts:
+                    items.gaps.append(inner.path)
             continue
-        values[as_] = score
-        weights[as_] = weight if counts else 0.0
-    if floors:
-        return min(floors), None
-    if gaps and group.aggregate.unscored == "whole":
-        return None, f"{gaps[0]} is not scored"
-    keys = [key for key, weight in weights.items() if weight > 0]
-    if not keys:
-        return None, f"{gaps[0]} is not scored" if gaps else ""
-    return _combine(group.aggregate, values, weights, keys), None
+        items.values[as_] = score
+        items.weights[as_] = weight if counts else 0.0
+    return items
 
 
 def _combine(rule: Aggregate, values: Mapping[str, float], weights: Mapping[str, float], keys: Sequence[str]) -> float:
@@ -258,6 +297,86 @@ def _combine(rule: Aggregate, values: Mapping[str, float], weights: Mapping[str,
     if interactions:
         score = _clip(score + interact(values, interactions))
     return shape(score, rule.shaping)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a learned aggregation is fitted to, and applied to, in one card.
+
+    Attributes:
+        values: id → value in [0, 1], where it applies and is scored.
+        shares: id of a criterion → its answer's distribution over the levels, in the scale's order.
+        gone: ids that are unscored or abstained.
+    """
+
+    values: Mapping[str, float]
+    shares: Mapping[str, tuple[float, ...]]
+    gone: tuple[str, ...]
+
+
+def inputs_of(rubric: Rubric, ids: Collection[str], judgments: Mapping[str, Judgment]) -> Inputs:
+    """The inputs that a rubric's own rule would be given for one card, whatever its method.
+
+    Args:
+        rubric: whose items, or criteria further inside, the ids name.
+        ids: as an artifact's `inputs` have them.
+        judgments: full id → judgment, conditions applied.
+    """
+    return _inputs(rubric.root, ids, judgments, _items(rubric.root, judgments, {}, None))
+
+
+def _inputs(group: Group, ids: Collection[str], judgments: Mapping[str, Judgment], items: _Items) -> Inputs:
+    values: dict[str, float] = {}
+    shares: dict[str, tuple[float, ...]] = {}
+    gone: list[str] = []
+    for key in ids:
+        criterion = group.inside.get(key)
+        if criterion is None:
+            if key in items.values:
+                values[key] = items.values[key]
+            elif key in items.open:
+                gone.append(key)
+            continue
+        judgment = judgments[criterion.id]
+        if judgment.status == "not_applicable":
+            continue
+        if judgment.value is None:
+            gone.append(key)
+            continue
+        values[key] = judgment.value
+        shares[key] = level_shares(criterion.levels, judgment)
+    return Inputs(values, shares, tuple(gone))
+
+
+def _learned(
+    group: Group, learned: Learned, judgments: Mapping[str, Judgment], items: _Items, beside: Beside | None
+) -> tuple[float | None, str | None]:
+    artifact, rule = learned.artifact, group.aggregate
+    inputs = _inputs(group, [item.id for item in artifact.inputs], judgments, items)
+    gone = inputs.gone
+    if gone and rule.unscored == "whole":
+        return None, f"{gone[0]} is not scored"
+    if not inputs.values:
+        return None, f"{gone[0]} is not scored" if gone else ""
+    score: float | None
+    if isinstance(artifact, Linear):
+        score = linear_score(artifact, inputs.values, gone)
+    elif isinstance(artifact, Gating):
+        vector = None if beside is None else beside.vectors.get(artifact.encoder.sha256)
+        if beside is None or vector is None or beside.characters is None:
+            raise ValueError(
+                f"{learned.file} weighs criteria by the prompt: hand over its vector and the text's length"
+            )
+        score = gating_score(artifact, inputs.values, vector, beside.characters)
+    elif isinstance(artifact, Calibration):
+        score = calibration_score(artifact, inputs.shares)
+    else:
+        score = ordinal_score(artifact, inputs.values)
+    if score is None:
+        return None, f"{gone[0]} is not scored"
+    if rule.interactions:
+        score = _clip(score + interact(items.values, rule.interactions))
+    return shape(score, rule.shaping), None
 
 
 @by_object(most=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kardia.aggregate import aggregate, apply_conditions
@@ -11,6 +12,7 @@ from kardia.judge.ensemble import judge_provenance
 from kardia.judge.profile import ENSEMBLES, JudgeProfile
 from kardia.judge.protocol import Usage
 from kardia.judgment import Scorecard
+from kardia.learned import Beside
 from kardia.plan import Judged
 from kardia.prompt import Template
 from kardia.rubric.rubric import Rubric
@@ -19,12 +21,27 @@ from kardia.version import __version__
 __all__ = ["scorecard"]
 
 
-def scorecard(done: Judged, profile: JudgeProfile, template: Template | None, *, text: bool = True) -> Scorecard:
-    """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance."""
+def scorecard(
+    done: Judged,
+    profile: JudgeProfile,
+    template: Template | None,
+    *,
+    text: bool = True,
+    vectors: Mapping[str, Sequence[float]] | None = None,
+) -> Scorecard:
+    """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance.
+
+    Args:
+        done: what was judged.
+        profile, template: by whom, and in which words.
+        text: whether the card carries the judged text.
+        vectors: what embeds the prompt → its vector (`kardia.vectors`); needed where a gating network weighs criteria.
+    """
     plan = done.plan
     rubric = plan.rubric
     judgments = apply_conditions(rubric, done.judgments)
-    outcome = aggregate(rubric, judgments)
+    beside = None if vectors is None else Beside(len(plan.target.text), vectors)
+    outcome = aggregate(rubric, judgments, beside)
     if not text:
         judgments = {key: judgment.without_text() for key, judgment in judgments.items()}
     target = {"kind": plan.target.kind, "message": plan.target.message, "text": plan.target.text if text else None}
@@ -80,7 +97,10 @@ def _spent(usage: Usage) -> dict[str, Any]:
 
 @by_object(most=64)
 def _of_rubric(base: Rubric) -> tuple[str, dict[str, Any]]:
-    return base.ref, {"name": base.name, "version": base.version, "hash": base.hash}
+    told: dict[str, Any] = {"name": base.name, "version": base.version, "hash": base.hash}
+    if base.artifacts:
+        told["learned"] = {name: learned.digest for name, learned in base.artifacts.items()}
+    return base.ref, told
 
 
 @by_object(most=64)

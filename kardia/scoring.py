@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
@@ -20,16 +21,19 @@ from kardia.judge import Judge, JudgeProfile, load_judge
 from kardia.judge.ensemble import asked_profiles
 from kardia.judge.profile import ENDPOINTS
 from kardia.judgment import Scorecard
-from kardia.plan import Plan, Planner
+from kardia.plan import Judged, Plan, Planner
 from kardia.reading.rows import conversation_from_row
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
 from kardia.scorecard import scorecard
+from kardia.vectors import PromptVectors, gated, prompt_text
 
 if TYPE_CHECKING:
     from kardia.guard import GuardMode
 
 __all__ = ["Settings", "as_conversation", "ascore", "ascore_many", "score", "score_many"]
+
+_log = logging.getLogger("kardia")
 
 RubricLike = str | Path | Rubric
 JudgeLike = str | Path | JudgeProfile | Judge | None
@@ -224,6 +228,9 @@ async def _chunks(
     office.ledger = settings.ledger if isinstance(settings.ledger, Ledger) else open_ledger(settings.ledger)
     desk = desk_for(judge, office, rubrics)
     templates = {planner.rubric.ref: planner.template for planner in planners}
+    prompts = PromptVectors.of(rubrics)
+    for item in rubrics:
+        _warn_of_another_judge(item, profile)
     guard = settings.guard
 
     def plans() -> Iterator[Plan]:
@@ -236,7 +243,36 @@ async def _chunks(
     window, how = window_of(profile.concurrency), profile.sampling.combine
     async with aclosing(judged(plans(), desk, window=window, how=how, halt=settings.halt)) as answered:
         async for chunk in answered:
-            yield [scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text) for done in chunk]
+            vectors = [None] * len(chunk) if prompts is None else await _vectors(prompts, chunk)
+            yield [
+                scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text, vectors=known)
+                for done, known in zip(chunk, vectors, strict=True)
+            ]
+
+
+async def _vectors(prompts: PromptVectors, chunk: Sequence[Judged]) -> list[Mapping[str, Sequence[float]] | None]:
+    """What each one's prompt is to the encoders; None where its rubric weighs nothing by the prompt."""
+    texts = [
+        prompt_text(done.plan.conversation, done.plan.base.target) if gated(done.plan.base) else None for done in chunk
+    ]
+    found = await prompts.embed([text for text in texts if text is not None])
+    return [None if text is None else found[text] for text in texts]
+
+
+def _warn_of_another_judge(rubric: Rubric, profile: JudgeProfile) -> None:
+    for name, learned in rubric.artifacts.items():
+        fitted = learned.artifact.made.judge
+        if fitted.get("hash") != profile.hash:
+            _log.warning(
+                "the aggregation of %s was fitted to the scores of %s; those of %s are another scale",
+                name,
+                _judge_text(fitted.get("name"), fitted.get("hash")),
+                _judge_text(profile.name, profile.hash),
+            )
+
+
+def _judge_text(name: str | None, digest: str | None) -> str:
+    return f"{name or 'an unknown judge'} ({(digest or '?').removeprefix('sha256:')[:12]})"
 
 
 def _guarded(plan: Plan, mode: GuardMode) -> Plan:

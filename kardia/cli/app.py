@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kardia.cli import judge, ledger, rubric, score
+from kardia.cli import distill, fit, judge, ledger, rubric, score
 from kardia.version import __version__
 
 __all__ = ["app"]
@@ -22,8 +22,10 @@ app = typer.Typer(
     epilog="Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl",
 )
 app.command("score")(score.score)
+app.command("distill")(distill.distill)
 app.add_typer(rubric.app, name="rubric")
 app.add_typer(judge.app, name="judge")
+app.add_typer(fit.app, name="fit")
 app.add_typer(ledger.app, name="ledger")
 
 

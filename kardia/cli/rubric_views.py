@@ -103,6 +103,7 @@ def _rules(group: Group, who: str) -> list[str]:
         "weighted_mean": "averages its items by their weights",
         "product": "multiplies its items",
         "minimum": "takes its lowest item",
+        "learned": "puts its items together as was learned from people" + _learned_from(group),
     }[rule.method]
     gaps = (
         "a card with a gap has no score" if rule.unscored == "whole" else "gaps are left out, and the card is partial"
@@ -114,6 +115,14 @@ def _rules(group: Group, who: str) -> list[str]:
         lines.append(f"{as_} is an included rubric with weight {weight:g}" + ("." if counts else ", counted above."))
         lines += _rules(inner, inner.path)
     return lines
+
+
+def _learned_from(group: Group) -> str:
+    if group.learned is None:
+        return ""
+    artifact = group.learned.artifact
+    counts = ", ".join(f"{count:,} {what}" for what, count in artifact.made.counts.items())
+    return f" ({artifact.kind}; {counts})"
 
 
 def _conditions(criterion: Criterion) -> list[str]:

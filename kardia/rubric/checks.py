@@ -10,6 +10,7 @@ from typing import Any
 
 from kardia.rubric.models import (
     NOT_RELEVANT,
+    Aggregate,
     BinaryScale,
     ChoiceScale,
     Criterion,
@@ -161,6 +162,7 @@ def _reaches(start: str, goal: str, parents: Mapping[str, set[str]], seen: set[s
 def _aggregate_faults(file: RubricFile, items: set[str]) -> Iterator[Fault]:
     rule = file.aggregate
     named = ", ".join(sorted(items))
+    yield from _learned_faults(rule)
     for key in rule.saturation:
         if key not in items:
             yield ("aggregate", "saturation", key), f"there is no item {key!r} here; there are: {named}"
@@ -173,3 +175,16 @@ def _aggregate_faults(file: RubricFile, items: set[str]) -> Iterator[Fault]:
                 yield path, "wants `at_least`, `at_most` or both"
             elif band.at_least is not None and band.at_most is not None and band.at_least > band.at_most:
                 yield path, "can never hold: `at_least` is above `at_most`"
+
+
+def _learned_faults(rule: Aggregate) -> Iterator[Fault]:
+    if rule.method != "learned":
+        for key in ("artifact", "sha256"):
+            if getattr(rule, key) is not None:
+                yield ("aggregate", key), f"belongs to `method: learned`, not to {rule.method}"
+        return
+    if rule.artifact is None:
+        yield ("aggregate", "method"), "is learned, which needs `artifact`: the file that `kardia fit` wrote"
+    if rule.saturation:
+        message = "cannot stand with `method: learned`: its weights were fitted to the values as they are"
+        yield ("aggregate", "saturation"), message

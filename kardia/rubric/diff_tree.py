@@ -222,13 +222,21 @@ class Comparison:
                 self.found.append((kind, where, was, now, impact))
 
     def _aggregate(self, a: Rubric, b: Rubric, prefix: str) -> None:
-        before, after = a.file.aggregate.model_dump(mode="json"), b.file.aggregate.model_dump(mode="json")
+        before, after = _rule(a), _rule(b)
         for rule in (before, after):
             rule["interactions"] = sorted(rule["interactions"], key=lambda one: repr(sorted(one["when"].items())))
         for key in before:
             if before[key] != after[key]:
                 where = f"{prefix}aggregate.{key}"
                 self.found.append(("aggregation", where, before[key] or None, after[key] or None, "major"))
+
+
+def _rule(rubric: Rubric) -> dict[str, Any]:
+    """The aggregation as data; an artifact by its digest, wherever its file lies."""
+    rule = rubric.file.aggregate.model_dump(mode="json", exclude={"sha256"})
+    if rubric.learned is not None:
+        rule["artifact"] = rubric.learned.digest
+    return rule
 
 
 def _nodes(rubric: Rubric, group: Group) -> _Nodes:

@@ -11,7 +11,7 @@ KR6 examples · KR7 ids · KR9 releases; `yaml` and `schema` for what is not a r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from kardia.errors import InputError, YamlError
 from kardia.rubric import lint_logic, lint_rules  # noqa: F401 - importing them enters their rules
+from kardia.rubric.artifacts import read_artifact
 from kardia.rubric.checks import file_faults, null_faults
 from kardia.rubric.lint_history import changed_ids, home, misplaced, overtaken, unlocked
 from kardia.rubric.lint_source import cut_by_comment, list_for_text, missing_text, text_with_key
@@ -218,12 +219,17 @@ def _content(
         collected.add(id_, severity, check(path, file))
     if problem is None:
         return
-    moved = assembled is not None and _moved(path, file, assembled)
+    artifact_faults: list[Fault] = []
+    if assembled is not None and file.aggregate.artifact is not None:
+        learned, fault = read_artifact(assembled, path)
+        artifact_faults = [] if fault is None else [fault]
+        assembled = replace(assembled, learned=learned)
+    moved = assembled is not None and not artifact_faults and _moved(path, file, assembled)
     if moved:
         message = f"{file.name}@{file.version} is released, and its content has changed since"
         mend = f"restore the file; make changes in a draft (kardia rubric bump {file.name})"
         collected.add("KR901", "error", [(("version",), message, mend)])
-    faults = include_faults or list(file_faults(file, *_included(assembled)))
+    faults = include_faults or list(file_faults(file, *_included(assembled))) or artifact_faults
     collected.faults(faults or ([] if moved else [((), problem.message)]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from kardia.errors import RubricError
+from kardia.rubric.artifacts import gate_fault, read_artifact
 from kardia.rubric.checks import criterion_faults, file_faults, null_faults
 from kardia.rubric.lock import LOCK_NAME, read_lock
 from kardia.rubric.models import Criterion, RubricFile
@@ -20,7 +22,15 @@ from kardia.rubric.versions import Reference, is_draft, matches, parse_reference
 from kardia.schema_errors import Fault, faults_of, model_keys, raise_first
 from kardia.yamlfile import Document, YamlPath, load_yaml
 
-__all__ = ["instance_criteria", "load_rubric", "load_rubric_file", "looks_like_path", "resolve", "rubric_keys"]
+__all__ = [
+    "instance_criteria",
+    "load_rubric",
+    "load_rubric_file",
+    "load_unlearned",
+    "looks_like_path",
+    "resolve",
+    "rubric_keys",
+]
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +65,23 @@ def load_rubric(reference: str | Path | Rubric) -> Rubric:
     return _load_reference(parse_reference(reference), (), {})
 
 
+def load_unlearned(reference: str | Path) -> Rubric:
+    """`load_rubric`, but without the rubric's own artifact: what one is fitted for, whether or not it has one.
+
+    A learned aggregation becomes the weighted mean; those of its includes stay.
+    """
+    if isinstance(reference, Path) or looks_like_path(reference) or _is_file(reference):
+        path = Path(reference)
+    else:
+        path = pick(parse_reference(reference))[0].path
+    document, file = load_rubric_file(path)
+    if file.aggregate.method != "learned":
+        return load_rubric(reference)
+    plain = {"method": "weighted_mean", "artifact": None, "sha256": None}
+    file = file.model_copy(update={"aggregate": file.aggregate.model_copy(update=plain)})
+    return _resolve(file, document, path, (str(path.resolve()),), {}, locked=False)
+
+
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
@@ -74,7 +101,8 @@ def _load_reference(reference: Reference, trail: tuple[str, ...], pins: Mapping[
             f"says {rubric.ref}, but its place says {first.name}@{first.version}", file=str(first.path), line=1
         )
     for other in found[1:]:
-        same = other.path.read_bytes() == first.path.read_bytes()
+        # the same text may name two artifacts
+        same = rubric.learned is None and other.path.read_bytes() == first.path.read_bytes()
         if not same and _load_path(other.path, trail, pins).hash != rubric.hash:
             raise RubricError(f"{rubric.ref} stands with different content in {first.path} and {other.path}")
     return rubric
@@ -109,7 +137,13 @@ def resolve(file: RubricFile, document: Document, path: Path) -> Rubric:
 
 
 def _resolve(
-    file: RubricFile, document: Document, path: Path, trail: tuple[str, ...], pins: Mapping[str, str]
+    file: RubricFile,
+    document: Document,
+    path: Path,
+    trail: tuple[str, ...],
+    pins: Mapping[str, str],
+    *,
+    locked: bool = True,
 ) -> Rubric:
     place = path.resolve()  # a release is held to its lock by whatever way it is reached
     folder = place.parent.parent if place.parent.name == file.name and place.stem == file.version else None
@@ -133,8 +167,14 @@ def _resolve(
     faults += _conflicts(rubric)
     included_criteria = {criterion.id: criterion for part in parts for criterion in _prefixed(part)}
     faults += file_faults(file, included_criteria, {part.as_: part.weight for part in parts})
+    if (gate := gate_fault(rubric)) is not None:
+        faults.append((("include",), gate))
     raise_first(faults, document, RubricError)
-    if entry is not None and rubric.hash != entry.hash:
+    if file.aggregate.method == "learned":
+        learned, fault = read_artifact(rubric, path)
+        raise_first([] if fault is None else [fault], document, RubricError)
+        rubric = replace(rubric, learned=learned)
+    if locked and entry is not None and rubric.hash != entry.hash:
         raise RubricError(
             f"{rubric.ref} is released and its content has changed since (the lock has {entry.hash[7:19]}…, the file "
             f"{rubric.hash[7:19]}…): restore the file from a backup or version control, "
@@ -200,6 +240,11 @@ def instance_criteria(data: Any, rubric: Rubric) -> tuple[Criterion, ...]:
     Raises:
         RubricError: with the key, where they are not criteria or clash with the rubric's own.
     """
+    if rubric.learned is not None:
+        raise RubricError(
+            f"{rubric.ref} has learned how its criteria combine, and knows no weight for further ones; leave these out",
+            key="metadata.rubric",
+        )
     if isinstance(data, Mapping) and set(data) == {"criteria"}:
         data = data["criteria"]
     if not isinstance(data, Sequence) or isinstance(data, (str, bytes)) or not data:

@@ -7,6 +7,7 @@ ids that must exist, levels that must be on a scale — is checked in `kardia.ru
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -312,8 +313,12 @@ class Shaping(_Model):
 class Aggregate(_Model):
     """How the judgments become one number."""
 
-    method: Literal["weighted_mean", "product", "minimum"] = "weighted_mean"
-    """How the weighted values of the items are put together."""
+    method: Literal["weighted_mean", "product", "minimum", "learned"] = "weighted_mean"
+    """How the weighted values of the items are put together; `learned`: as `artifact` says."""
+    artifact: Text | None = None
+    """With `learned`: the file that `kardia fit` wrote, as a path beside this file."""
+    sha256: StrictStr | None = None
+    """With `learned`: the digest that the artifact's file must have."""
     unscored: Literal["whole", "renormalise"] = "whole"
     """`whole`: a card with an unscored or abstained criterion has no score; `renormalise`: the rest is averaged."""
     saturation: dict[StrictStr, Saturation] = Field(default_factory=dict)
@@ -322,6 +327,13 @@ class Aggregate(_Model):
     """Bonuses and penalties for two items together."""
     shaping: Shaping | None = None
     """A monotone map of the score, applied last."""
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_digest(cls, value: str | None) -> str | None:
+        if value is not None and re.fullmatch(r"[0-9a-f]{64}", value) is None:
+            raise ValueError("must be a SHA-256 in 64 lower-case hexadecimal digits, as `sha256sum FILE` prints it")
+        return value
 
 
 class ExampleMessage(_Model):

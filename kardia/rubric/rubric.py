@@ -12,9 +12,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kardia.rubric.models import Aggregate, Criterion, Example, RubricFile
+
+if TYPE_CHECKING:
+    from kardia.artifact import Learned
 
 __all__ = ["Group", "Part", "Rubric", "canonical_json", "content_hash"]
 
@@ -46,16 +49,32 @@ class Group:
         path: its prefix, without the dot; empty for the root.
         criteria: its own criteria, with full ids.
         parts: (as, weight, group, counts); `counts` is false for a rubric that was met before.
+        learned: what `method: learned` applies.
     """
 
     path: str
     aggregate: Aggregate
     criteria: tuple[Criterion, ...]
     parts: tuple[tuple[str, float, Group, bool], ...]
+    learned: Learned | None = None
 
     def local(self, full_id: str) -> str:
         """A criterion's id as this group's own rules name it."""
         return full_id[len(self.path) + 1 :] if self.path else full_id
+
+    @cached_property
+    def items(self) -> dict[str, float]:
+        """What this rubric's own rule puts together, with its weight: criteria by local id, includes by their `as`."""
+        own = {self.local(criterion.id): criterion.weight for criterion in self.criteria}
+        return own | {as_: weight for as_, weight, _, _ in self.parts}
+
+    @cached_property
+    def inside(self) -> dict[str, Criterion]:
+        """Every criterion that this rubric brings, its includes' too, by its id as seen from here."""
+        found = {self.local(criterion.id): criterion for criterion in self.criteria}
+        for as_, _, inner, _ in self.parts:
+            found.update({f"{as_}.{key}": criterion for key, criterion in inner.inside.items()})
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,8 @@ class Rubric:
     source: str | None = None
     instance: bool = field(default=False, compare=False)
     """Whether criteria of one row were added (`with_instance`)."""
+    learned: Learned | None = None
+    """The artifact of `aggregate: {method: learned}`."""
 
     @property
     def name(self) -> str:
@@ -104,9 +125,24 @@ class Rubric:
         """The content hash: over the canonical JSON after includes are resolved."""
         return content_hash(_ordered(self.canonical()))
 
+    @cached_property
+    def asked_hash(self) -> str:
+        """The hash of the content without its version and its own aggregation: what an artifact is fitted for.
+
+        What the included rubrics make of their criteria is a part of it.
+        """
+        asked = {key: value for key, value in self.canonical().items() if key not in ("version", "aggregate")}
+        return content_hash(_ordered(asked))
+
     def canonical(self) -> dict[str, Any]:
-        """The content as plain data, defaults left out, so that a new optional key does not move old hashes."""
+        """The content as plain data, defaults left out, so that a new optional key does not move old hashes.
+
+        An artifact stands there by its digest, wherever its file lies.
+        """
         data = self.file.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"include"})
+        if self.learned is not None:
+            rule = {key: value for key, value in data["aggregate"].items() if key not in ("artifact", "sha256")}
+            data["aggregate"] = {**rule, "artifact": self.learned.digest}
         if self.parts:
             data["include"] = [
                 {"as": part.as_, "weight": part.weight, "rubric": part.rubric.canonical()} for part in self.parts
@@ -126,6 +162,14 @@ class Rubric:
     @cached_property
     def by_id(self) -> dict[str, Criterion]:
         return {criterion.id: criterion for criterion in self.criteria}
+
+    @cached_property
+    def artifacts(self) -> dict[str, Learned]:
+        """Name of each rubric of the tree whose aggregation is learned → its artifact."""
+        found = {} if self.learned is None else {self.name: self.learned}
+        for part in self.parts:
+            found.update(part.rubric.artifacts)
+        return found
 
     @cached_property
     def examples(self) -> tuple[Example, ...]:
@@ -158,14 +202,14 @@ class Rubric:
 
         Examples come as contrast sets, several replies to one context; to know the others would be to know the context.
         """
-        copy = Rubric(self.file, self.parts, self.source, self.instance)
+        copy = Rubric(self.file, self.parts, self.source, self.instance, self.learned)
         copy.__dict__["examples"] = tuple(other for other in self.examples if other.context != example.context)
         return copy
 
     def with_instance(self, criteria: Sequence[Criterion]) -> Rubric:
         """The rubric with one row's own criteria added to it; their ids must be new."""
         file = self.file.model_copy(update={"criteria": [*self.file.criteria, *criteria]})
-        made = Rubric(file, self.parts, self.source, True)
+        made = Rubric(file, self.parts, self.source, True, self.learned)
         # they bring no examples: what is known of those here, for `without_context_of` not all, holds there
         made.__dict__["examples"] = self.examples
         made.__dict__["_examples_by_criterion"] = self._examples_by_criterion
@@ -198,7 +242,7 @@ class Rubric:
                 renamed[here] = first
             at = first or here
             parts.append((part.as_, part.weight, part.rubric._group(at, at + ".", seen), first is None))
-        return Group(path, self.file.aggregate, self._own(prefix, renamed), tuple(parts))
+        return Group(path, self.file.aggregate, self._own(prefix, renamed), tuple(parts), self.learned)
 
     def _collect(self, prefix: str, seen: dict[str, str]) -> list[Example]:
         renamed: dict[str, str] = {}

@@ -25,6 +25,8 @@ COMMANDS = [
     *(["judge", name] for name in ("list", "show", "check")),
     ["ledger"],
     *(["ledger", name] for name in ("info", "prune", "export", "verify", "forget")),
+    ["fit"],
+    *(["fit", name] for name in ("weights", "gating", "calibration")),
 ]
 
 MINIMAL = '''
@@ -54,7 +56,7 @@ def test_every_command_has_help_with_an_example(tmp_path, command):
     assert done.returncode == 0
     assert "Usage: kardia" in done.stdout
     assert done.stderr == ""
-    if command not in (["rubric"], ["judge"], ["ledger"]):
+    if command not in (["rubric"], ["judge"], ["ledger"], ["fit"]):
         assert "Example:  kardia " + " ".join(command) in done.stdout
     assert kardia(*command, "-h", cwd=tmp_path, COLUMNS="200").stdout == done.stdout
 
@@ -83,7 +85,9 @@ def test_the_help_of_all_imports_least(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [["score"], ["rubric", "list"], ["judge", "check"], ["ledger", "info"]], ids=" ".join
+    "command",
+    [["score"], ["rubric", "list"], ["judge", "check"], ["ledger", "info"], ["fit", "gating"]],
+    ids=" ".join,
 )
 def test_help_imports_nothing_heavy(tmp_path, command):
     assert imported(through_main(*command, "--help"), tmp_path).isdisjoint(HEAVY)
