@@ -1,4 +1,4 @@
-"""How far the embedded judge is right on the shipped rubrics' own examples, each context left out in turn.
+"""How far the comparison with examples is right on the shipped rubrics' own examples, each context left out in turn.
 
     python benchmarks/embedded_examples.py [--layer 4] [RUBRIC …]
 
@@ -19,9 +19,10 @@ from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 from tables import markdown_table, write_table
 
-from kardia.judge.backends import embedded
-from kardia.judge.backends.embedded import EmbeddedJudge
+from kardia.judge import examples
 from kardia.judge.comparison import fit
+from kardia.judge.encoder import Encoder, find_encoder
+from kardia.judge.examples import ExampleComparison
 from kardia.judge.profile import load_profile
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.models import ChoiceScale, Criterion
@@ -40,14 +41,14 @@ README = Path(__file__).with_name("README.md")
 
 
 def measure(
-    judge: EmbeddedJudge, rubric: Rubric, criterion: Criterion
+    comparison: ExampleComparison, rubric: Rubric, criterion: Criterion
 ) -> tuple[int, float, float, float, float] | None:
-    """(n, κ, ρ, accuracy, majority share) of one criterion; None where the judge would abstain."""
-    shown = judge._shown(rubric, criterion)
-    if judge._too_little(shown, criterion) is not None:
+    """(n, κ, ρ, accuracy, majority share) of one criterion; None where there is too little to compare with."""
+    shown = comparison.shown(rubric, criterion)
+    if comparison.too_little(rubric, criterion) is not None:
         return None
     names = list(dict.fromkeys(pair.context for pair in shown.pairs))
-    features = judge._features(list(shown.pairs))
+    features = comparison.features(list(shown.pairs))
     level = np.array(shown.levels)
     group = np.array([names.index(pair.context) for pair in shown.pairs])
     count = len(criterion.levels)
@@ -58,8 +59,8 @@ def measure(
         if len(set(level[rest])) < 2:
             shares[held] = np.eye(count)[level[rest][0]]
             continue
-        comparison = fit(features[rest], level[rest].tolist(), group[rest].tolist(), count, ordered=ordered)
-        shares[held] = comparison.probabilities(features[held])
+        fitted = fit(features[rest], level[rest].tolist(), group[rest].tolist(), count, ordered=ordered)
+        shares[held] = fitted.probabilities(features[held])
     values = np.array([criterion.value(name) for name in criterion.levels])
     said = shares.argmax(axis=1)
     kappa = cohen_kappa_score(level, said, weights="quadratic", labels=range(count))
@@ -70,17 +71,19 @@ def measure(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rubrics", nargs="*", default=list(RUBRICS))
-    parser.add_argument("--layer", type=int, default=embedded.LAYER, help="the layer that is pooled")
+    parser.add_argument("--layer", type=int, default=examples.LAYER, help="the layer that is pooled")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     options = parser.parse_args()
-    embedded.LAYER = options.layer
-    judge = EmbeddedJudge(load_profile("embedded"))
+    examples.LAYER = options.layer
+    profile = load_profile("embedded")
+    least = profile.embedded.min_examples if profile.embedded else 6
+    comparison = ExampleComparison(lambda: Encoder(find_encoder(profile), profile.embedded), least)
     rows: list[list[str]] = []
     figures: list[tuple[float, ...]] = []
     for name in options.rubrics:
         rubric = load_rubric(name)
         for criterion in rubric.criteria:
-            found = measure(judge, rubric, criterion)
+            found = measure(comparison, rubric, criterion)
             if found is None:
                 rows.append([rubric.name, criterion.id, "abstains", "", "", "", ""])
                 continue

@@ -12,8 +12,8 @@ import pytest
 
 from kardia.conversation import Conversation, Message
 from kardia.judge.backends.embedded import EmbeddedJudge, _rounded
-from kardia.judge.pair import unreadable
 from kardia.judge.encoder import find_encoder
+from kardia.judge.pair import unreadable
 from kardia.judge.profile import EmbeddedOptions, JudgeProfile, load_profile
 from kardia.judge.protocol import Judge, Known, Opinion, Request
 from kardia.rubric.loading import load_rubric
@@ -133,7 +133,7 @@ def test_shares_are_rounded_and_sum_to_one() -> None:
     for raw in ([1 / 3] * 3, [0.99999, 0.00001], [0.12344, 0.12344, 0.12344, 0.62968]):
         shares = _rounded(np.array(raw))
         assert sum(shares) == pytest.approx(1, abs=1e-12)
-        assert all(share >= 0 and share == round(share, 4) for share in shares)
+        assert all(share >= 0 and share == round(share, 6) for share in shares)
 
 
 def test_it_is_a_judge_without_words(judge: EmbeddedJudge) -> None:

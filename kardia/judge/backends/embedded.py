@@ -4,8 +4,8 @@ Two ways to an answer. Where its folder of trained heads (`embedded.heads`, see 
 the question that a criterion asks, the head says how likely each level is. For any other criterion — a rubric of one's
 own, an edited question — (context, reply) is compared with that criterion's own examples, as
 `kardia.judge.comparison` does it. It gives no reason and no evidence: it has none. Where neither can mean anything — no
-head and too few examples, examples of one level only, a text without words or in a script that the encoder does not read
-— it abstains and says so.
+head and too few examples, examples of one level only, a text without words or in a script that the encoder does not
+read — it abstains and says so.
 """
 
 from __future__ import annotations

@@ -1,0 +1,132 @@
+"""Trains the heads and the adapter of the embedded judge, and writes them to judges/embedded/.
+
+    python training/embedded.py --goemotions FOLDER [-o FOLDER] [--set key=value …]
+
+What it learns from: training/embedded/ (texts that were written for this project and labelled twice; see the README
+there), and GoEmotions (Demszky et al. 2020, Apache-2.0: `train.tsv` and `labels.txt` of
+https://github.com/google-research/goemotions, not part of kardia), whose emotions are learnt beside the criteria and
+whose heads are dropped afterwards. The rubrics' own examples are not learnt from: the model card measures on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kardia.model.examples import Labelled, level_target
+from kardia.model.labels import Labels, Questions, join
+from kardia.model.loop import Moment
+from kardia.model.recipe import Recipe, recipe_with
+from kardia.model.tasks import Task
+from kardia.model.training import train
+from kardia.reading import Source
+from kardia.rubric.loading import load_rubric
+
+HERE = Path(__file__).parent
+DATA = HERE / "embedded"
+OUTPUT = HERE.parent / "judges" / "embedded"
+RUBRICS = (
+    "empathy-mechanisms",
+    "understanding",
+    "emotion-inference",
+    "supportiveness",
+    "safety",
+    "kardia-r1",
+    "anti-hacking",
+)
+RECIPE: dict[str, Any] = {
+    "pooling": "attention",
+    "reply_only": True,
+    "epochs": 6,
+    "patience": 0,
+    "batch_size": 16,
+    "lr": 6e-4,
+    "head_lr": 2e-3,
+    "dev_share": 0.1,
+    "seed": 7,
+    "reading": {"context_chars": 400, "reply_chars": 1000},
+}
+EMOTIONS = 12_000
+"""Comments of GoEmotions that are learnt from."""
+EMOTION_WEIGHT = 0.1
+"""What an emotion's label counts beside a criterion's."""
+
+
+def own_examples(questions: Questions) -> tuple[Labelled, ...]:
+    """The examples of training/embedded/, each with the mean of its two labels."""
+    with Source(DATA / "conversations.jsonl") as source:
+        source.check()
+        conversations = list(source.conversations())
+    labels = Labels(questions)
+    labels.read(DATA / "labels.csv", [conversation.id for conversation in conversations])
+    examples = join(conversations, questions, labels).examples
+    again = _read_again(questions)
+    return tuple(replace(each, targets={**each.targets, **again.get(each.id, {})}) for each in examples)
+
+
+def _read_again(questions: Questions) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Conversation id → the labels that a third reading put in place of the first two."""
+    found: dict[str, dict[str, tuple[float, ...]]] = {}
+    with (DATA / "explorations.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            own_id = row.pop("id")
+            found[own_id] = {key: level_target(questions.task(key), int(level)) for key, level in row.items()}
+    return found
+
+
+def emotion_examples(folder: Path, count: int, seed: int) -> tuple[list[Labelled], list[Task]]:
+    """Comments of GoEmotions, and one yes-or-no task an emotion."""
+    names = (folder / "labels.txt").read_text(encoding="utf-8").split()
+    tasks = [Task(f"goemotions.{name}", ("no", "yes"), True, f"goemotions:{name}") for name in names]
+    rows = [line.split("\t") for line in (folder / "train.tsv").read_text(encoding="utf-8").splitlines() if line]
+    random.Random(seed).shuffle(rows)
+    examples = []
+    for text, found, name in rows[:count]:
+        there = {int(number) for number in found.split(",")}
+        targets = {task.key: (0.0, 1.0) if place in there else (1.0, 0.0) for place, task in enumerate(tasks)}
+        examples.append(Labelled("", text, f"goemotions-{name}", targets, EMOTION_WEIGHT, name))
+    return examples, tasks
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--goemotions", type=Path, help="the folder that holds train.tsv and labels.txt")
+    parser.add_argument("--emotions", type=int, default=EMOTIONS, help="comments of GoEmotions that are learnt from")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="key=value")
+    parser.add_argument("--threads", type=int, help="threads of torch; other numbers give other last digits")
+    options = parser.parse_args()
+    recipe: Recipe = recipe_with(options.overrides, **RECIPE)
+    rubrics = [load_rubric(name) for name in RUBRICS]
+    questions = Questions(rubrics)
+    examples, tasks = list(own_examples(questions)), list(questions.tasks)
+    facts: dict[str, Any] = {"rubrics": {rubric.ref: rubric.hash for rubric in rubrics}, "data": "training/embedded"}
+    if options.goemotions is not None:
+        more, emotions = emotion_examples(options.goemotions, options.emotions, recipe.seed)
+        examples, tasks = examples + more, tasks + emotions
+    start = time.perf_counter()
+
+    def notify(moment: Moment) -> None:
+        if moment.step % 50 == 0:
+            loss = "–" if moment.loss is None else f"{moment.loss:.4f}"
+            spent = time.perf_counter() - start
+            print(f"step {moment.step}/{moment.steps}  pass {moment.epoch:.2f}  loss {loss}  {spent:.0f} s", flush=True)
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    report = train(examples, tasks, recipe, options.output, notify=notify, facts=facts)
+    for entry in report.history:
+        print(entry)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
