@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kardia.byobject import by_object
@@ -136,6 +137,13 @@ def read_answer(request: Request, answer: Answer) -> tuple[list[Judgment], bool]
     Returns:
         the judgments, and whether the answer was malformed, so that asking again may help.
     """
+    judgments, malformed = _read_answer(request, answer)
+    if answer.dropped:
+        judgments = [replace(judgment, dropped=answer.dropped) for judgment in judgments]
+    return judgments, malformed
+
+
+def _read_answer(request: Request, answer: Answer) -> tuple[list[Judgment], bool]:
     if isinstance(answer, Known):
         return [_from_opinion(item, answer.opinions.get(item.id)) for item in request.criteria], False
     if answer.refusal:

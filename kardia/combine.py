@@ -152,6 +152,7 @@ def _combined(
         probabilities,
         levels,
         weights=weights,
+        dropped=max(judgment.dropped for judgment, _ in heard),
     )
 
 

@@ -35,6 +35,8 @@ class Judgment:
         samples: the levels of the single samples, where more than one was asked for.
         error: why there is no level, with what the judge said; None when scored.
         weights: what each of the samples counts; None where all count alike. Not in the scorecard.
+        dropped: how many of the conversation's oldest messages the judge was not shown, for want of room: one with a
+            small context may be told to do without them.
     """
 
     criterion: str
@@ -47,6 +49,7 @@ class Judgment:
     samples: tuple[Level | None, ...] | None = None
     error: str | None = None
     weights: tuple[float, ...] | None = None
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         if (self.status == "scored") != (self.level is not None and self.value is not None):
@@ -65,15 +68,25 @@ class Judgment:
         agreeing = math.fsum(weight for level, weight in given if level == self.level)
         return agreeing / math.fsum(weight for _, weight in given)
 
+    @property
+    def entropy(self) -> float | None:
+        """How undecided the probabilities are: their entropy, as a share of the most that so many levels can have. In
+        [0, 1], 0 where one level is certain; None where there are no probabilities."""
+        shares = self.probabilities
+        if shares is None or len(shares) < 2:
+            return None
+        bits = -math.fsum(share * math.log(share) for share in shares.values() if share > 0)
+        return min(max(bits / math.log(len(shares)), 0.0), 1.0)
+
     def without_text(self) -> Judgment:
         """The judgment without anything that may quote the judged text: its reason, evidence and raw answer."""
         error = None if self.error is None else self.error.split(RAW_MARK)[0]
         return replace(self, reason=None, evidence=(), error=error)
 
     def to_json(self) -> dict[str, Any]:
-        """The judgment as it stands in a scorecard."""
+        """The judgment as it stands in a scorecard; `dropped_messages` only where there are some."""
         value, probabilities = self.value, self.probabilities
-        return {
+        told: dict[str, Any] = {
             "status": self.status,
             "level": self.level,
             "value": None if value is None else round(value, DIGITS),
@@ -85,6 +98,9 @@ class Judgment:
             "samples": None if self.samples is None else list(self.samples),
             "error": self.error,
         }
+        if self.dropped:
+            told["dropped_messages"] = self.dropped
+        return told
 
 
 @dataclass(frozen=True, slots=True)

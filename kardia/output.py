@@ -278,6 +278,7 @@ def _schema(pa: Any) -> pa.Schema:
             ("probabilities", pa.map_(text, pa.float64())),
             ("samples", pa.list_(text)),
             ("error", text),
+            ("dropped_messages", pa.int64()),
         ]
     )
     return pa.schema(

@@ -687,3 +687,15 @@ def test_values_of_levels_are_those_of_the_scale(made):
 @pytest.mark.parametrize("level", [True, False, [1], {"a": 1}, None, 0, 6, 10**30, 1e400, "4", 4.5])
 def test_what_is_no_level_has_no_value(level):
     refused({**GOOD, "level": level} if level != 1e400 else '{"reason": "x", "level": 1e400}', "")
+
+
+def test_left_out_messages_go_from_the_answer_to_every_judgment():
+    rubric = make(ordinal("kind"), ordinal("warm"))
+    request = asking(rubric, "all_criteria")
+    verdict = {"reason": "Kind.", "evidence": [], "level": 4}
+    text = json.dumps({criterion.id: verdict for criterion in rubric.criteria})
+    assert [judgment.dropped for judgment in read_answer(request, Said(text, dropped=2))[0]] == [2, 2]
+    assert [judgment.dropped for judgment in read_answer(request, Said("nothing", dropped=2))[0]] == [2, 2]
+    known = Known({"kind": Opinion({1: 1.0})}, dropped=1)
+    assert [judgment.dropped for judgment in read_answer(request, known)[0]] == [1, 1]
+    assert [judgment.dropped for judgment in read_answer(request, Said(text))[0]] == [0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -272,3 +273,10 @@ def test_because_names_everybody():
     assert because([("a", abstained), ("b", Judgment("kind", "not_applicable"))]) == (
         "a: too few examples; b: not applicable"
     )
+
+
+def test_what_one_sample_was_not_shown_the_whole_was_not():
+    first, second = said(KIND, 3, 4)
+    judgment = combine_samples(KIND, [first, replace(second, dropped=2)])
+    assert judgment.dropped == 2
+    assert combine_samples(KIND, [first, second]).dropped == 0

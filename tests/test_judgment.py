@@ -101,3 +101,20 @@ def test_what_is_made_of_a_card_is_no_part_of_it():
     data["usage"]["requests"] = data["target"]["text"] = data["provenance"]["kardia"] = data["metadata"]["x"] = None
     data["criteria"]["b"]["level"] = None
     assert made == card()
+
+
+def test_entropy_says_how_undecided_the_probabilities_are():
+    def entropy(*shares):
+        return Judgment("a", "scored", 1, 0.5, probabilities=dict(enumerate(shares, 1))).entropy
+
+    assert entropy(1.0, 0.0, 0.0) == 0.0
+    assert entropy(0.25, 0.25, 0.25, 0.25) == pytest.approx(1.0)
+    assert 0.0 < entropy(0.9, 0.1) < entropy(0.6, 0.4) < 1.0
+    assert Judgment("a", "scored", 1, 0.5).entropy is None
+
+
+def test_left_out_messages_stand_on_the_card_where_there_are_some():
+    judgment = Judgment("a", "scored", 1, 0.5, "Mine.", dropped=2)
+    assert judgment.to_json()["dropped_messages"] == 2
+    assert judgment.without_text().dropped == 2
+    assert "dropped_messages" not in Judgment("a", "scored", 1, 0.5).to_json()

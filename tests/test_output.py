@@ -296,8 +296,19 @@ def test_parquet_round_trip(tmp_path):
         None,
         "unscored",
     )
+    assert kind["dropped_messages"] is None
     assert second["metadata"] is second["score"] is second["group"] is None
     assert second["vetoed_by"] == ["kind"]
+
+
+def test_parquet_says_what_was_left_out(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    output = open_output(str(path), "parquet")
+    output.write(card(1, criteria={"kind": Judgment("kind", "scored", 4, 0.75, dropped=2)}))
+    output.finish()
+    (row,) = pq.read_table(path).to_pylist()
+    assert dict(row["criteria"])["kind"]["dropped_messages"] == 2
 
 
 def test_parquet_in_several_batches(tmp_path):

@@ -19,6 +19,8 @@ from kardia.spans import target_of
 RUBRICS = sorted(path for path in shipped("rubrics").glob("*/*.yaml"))
 PROFILES = sorted(shipped("judges").glob("*.yaml"))
 TEMPLATES = sorted((shipped("judges") / "templates").glob("*.j2"))
+WORDLESS = {"level"}
+"""Templates for a judge that writes nothing: there is no reason to come before the verdict."""
 REPLY = (
     "<think>a private thought</think><understanding>her dog died</understanding><reasoning>stay near</reasoning>"
     "<emotion>grief</emotion><response>I'm so sorry. What was she like?</response>"
@@ -172,7 +174,7 @@ def test_every_template_renders_every_rubric(template, path):
         assert any(criterion.question.strip() in text for text in texts), criterion.id
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=name_of)
+@pytest.mark.parametrize("template", [path for path in TEMPLATES if path.stem not in WORDLESS], ids=name_of)
 def test_the_reason_comes_before_the_verdict_in_the_text(template):
     verdict = {"logprob": "Verdict: …", "pairwise": '"better"', "groupwise": '"ranking"'}.get(
         mode_of(template), '"level"'
@@ -184,6 +186,14 @@ def test_the_reason_comes_before_the_verdict_in_the_text(template):
         assert marks == [reason, verdict] * (len(marks) // 2)
         assert marks
         assert "then" in asked[: asked.index(reason)].lower()
+
+
+@pytest.mark.parametrize("name", sorted(WORDLESS))
+def test_a_template_for_judges_without_words_asks_for_none(name):
+    for text in prompts(shipped("judges") / "templates" / f"{name}.j2", load_rubric("kardia-r1@1")):
+        asked = text.splitlines()[-1]
+        assert asked.endswith("Answer with exactly one of these and nothing else: 1, 2, 3, 4, 5")
+        assert "reason" not in asked.lower()
 
 
 @pytest.mark.parametrize("path", RUBRICS, ids=name_of)

@@ -2,8 +2,8 @@
 
 The bytes are JSON: `[1, [requests, attempts, input tokens, output tokens], [[status, level, reason, evidence,
 probabilities, error], …]]`, one list a criterion of the request, in its order; probabilities as `[level, share, level,
-share, …]`. Neither values nor costs are kept: those follow from the rubric and from the price, which may change while
-the question does not.
+share, …]`; where the judge was not shown all messages, the number of those left out comes last. Neither values nor
+costs are kept: those follow from the rubric and from the price, which may change while the question does not.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def encode(asked: Asked) -> bytes:
             if judgment.probabilities is None
             else [part for pair in judgment.probabilities.items() for part in pair],
             judgment.error,
+            *((judgment.dropped,) if judgment.dropped else ()),
         )
         for judgment in asked.judgments
     ]
@@ -99,7 +100,7 @@ def decode(payload: bytes, request: Request, price: Price) -> Asked | None:
         return None
     (requests, attempts, input_tokens, output_tokens), rows = read
     judgments = []
-    for criterion, (status, level, reason, evidence, shares, error) in zip(request.criteria, rows, strict=True):
+    for criterion, (status, level, reason, evidence, shares, error, *more) in zip(request.criteria, rows, strict=True):
         values = level_values(criterion)
         if level is not None and level not in values:
             return None
@@ -112,8 +113,11 @@ def decode(payload: bytes, request: Request, price: Price) -> Asked | None:
                 return None
             if value is not None:
                 value = min(max(math.fsum(map(mul, portions, map(values.__getitem__, names))), 0.0), 1.0)
+        dropped = more[0] if more else 0
         judgments.append(
-            Judgment(criterion.id, status, level, value, reason, tuple(evidence), probabilities, None, error)
+            Judgment(
+                criterion.id, status, level, value, reason, tuple(evidence), probabilities, None, error, None, dropped
+            )
         )
     cost = price.cost(input_tokens, output_tokens)
     return Asked(tuple(judgments), Usage(requests, input_tokens, output_tokens, cost, attempts))
@@ -133,8 +137,9 @@ def in_words(payload: bytes) -> dict[str, Any] | None:
             "evidence": evidence,
             "probabilities": None if shares is None else dict(zip(map(str, shares[::2]), shares[1::2], strict=True)),
             "error": error,
+            **({"dropped_messages": more[0]} if more else {}),
         }
-        for status, level, reason, evidence, shares, error in rows
+        for status, level, reason, evidence, shares, error, *more in rows
     ]
     usage = {
         "requests": requests,
@@ -155,7 +160,7 @@ def _read(payload: bytes) -> tuple[list[int], list[list[Any]]] | None:
         for count in counts:
             if type(count) is not int or count < 0:
                 return None
-        for status, level, reason, evidence, shares, error in rows:
+        for status, level, reason, evidence, shares, error, *more in rows:
             if (
                 type(status) is not str
                 or status not in STATUSES
@@ -164,6 +169,7 @@ def _read(payload: bytes) -> tuple[list[int], list[list[Any]]] | None:
                 or (reason is not None and type(reason) is not str)
                 or (error is not None and type(error) is not str)
                 or type(evidence) is not list
+                or (more and (len(more) > 1 or type(more[0]) is not int or more[0] < 1))
             ):
                 return None
             for item in evidence:

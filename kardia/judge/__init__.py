@@ -73,6 +73,10 @@ def build_judge(profile: JudgeProfile) -> Judge:
         from kardia.judge.backends.litellm import LitellmJudge
 
         return LitellmJudge(profile)
+    if profile.backend == "transformers":
+        from kardia.judge.backends.transformers import TransformersJudge
+
+        return TransformersJudge(profile)
     if profile.backend == "embedded":
         from kardia.judge.backends.embedded import EmbeddedJudge
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
 
 from kardia.combine import How
 
-__all__ = ["CascadeOptions", "EmbeddedOptions", "Limits", "PanelOptions", "Price", "Sampling", "Seat", "Strict"]
+__all__ = [
+    "CascadeOptions",
+    "EmbeddedOptions",
+    "Limits",
+    "PanelOptions",
+    "Price",
+    "Sampling",
+    "Seat",
+    "Strict",
+    "TransformersOptions",
+]
 
 Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
 Money = Annotated[float, Field(ge=0, strict=True)]
@@ -64,13 +74,35 @@ class Price(Strict):
 
 
 class EmbeddedOptions(Strict):
-    """How the embedded judge compares."""
+    """How the embedded judge reads, and what it compares with."""
 
+    heads: StrictStr | None = None
+    """The folder of its trained heads (a student, as `kardia distill` makes one), beside the profile."""
     min_examples: Annotated[StrictInt, Field(ge=2)] = 6
-    """With fewer examples of a criterion it abstains."""
+    """With fewer examples of a criterion that it has no head for, it abstains."""
     batch_size: Count = 64
     """Texts in one forward pass."""
     device: StrictStr = "cpu"
+
+
+class TransformersOptions(Strict):
+    """How a language model is run on this machine."""
+
+    device: Annotated[StrictStr, Field(pattern=r"^(auto|cpu|mps|xpu|cuda(:[0-9]+)?)$")] = "auto"
+    """`auto`: a CUDA GPU where there is one, else the CPU."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: float32 on a CPU, elsewhere what the model was saved in."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Loads the weights rounded, through bitsandbytes."""
+    adapter: Reference | None = None
+    """A LoRA adapter by peft: a folder, or a name in the Hugging Face cache."""
+    max_context: Count | None = None
+    """The most tokens of a prompt and its answer; `null`: as many as the model takes."""
+    too_long: Literal["unscored", "truncate"] = "unscored"
+    """What a conversation that is longer comes to. `truncate`: its oldest messages are left out, and the scorecard says
+    so."""
+    batch_tokens: Count | None = None
+    """The most tokens that are held at a time; `null`: what suits the device."""
 
 
 class Seat(Strict):

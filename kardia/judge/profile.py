@@ -12,7 +12,16 @@ from pydantic import Field, PrivateAttr, StrictStr, ValidationError, model_valid
 
 from kardia.content import folders
 from kardia.errors import InputError, ProfileError, YamlError
-from kardia.judge.options import CascadeOptions, EmbeddedOptions, Limits, PanelOptions, Price, Sampling, Strict
+from kardia.judge.options import (
+    CascadeOptions,
+    EmbeddedOptions,
+    Limits,
+    PanelOptions,
+    Price,
+    Sampling,
+    Strict,
+    TransformersOptions,
+)
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
 from kardia.yamlfile import Document, YamlPath, load_yaml, parse_scalar
@@ -24,13 +33,14 @@ __all__ = [
     "Limits",
     "Price",
     "Sampling",
+    "TransformersOptions",
     "apply_overrides",
     "load_profile",
     "profile_names",
 ]
 
 Mode = Literal["per_criterion", "all_criteria", "logprob", "pairwise", "groupwise"]
-Backend = Literal["openai", "http", "litellm", "embedded", "panel", "cascade", "fake"]
+Backend = Literal["openai", "http", "litellm", "transformers", "embedded", "panel", "cascade", "fake"]
 
 DEFAULT_TEMPLATES: dict[str, str] = {
     "per_criterion": "reasoned",
@@ -39,9 +49,12 @@ DEFAULT_TEMPLATES: dict[str, str] = {
     "pairwise": "pairwise",
     "groupwise": "groupwise",
 }
+DIRECT_TEMPLATE = "level"
+"""In the mode logprob, what asks a model that is read and writes nothing."""
 ENDPOINTS = ("openai", "http", "litellm")
 ENSEMBLES = ("panel", "cascade")
 COMPARING = ("pairwise", "groupwise")
+_HOW_IT_RUNS = ("device", "batch_tokens")
 HERE = "this machine (nothing is sent)"
 
 
@@ -53,7 +66,7 @@ class JudgeProfile(Strict):
     description: StrictStr | None = None
     model: StrictStr | None = None
     revision: StrictStr | None = None
-    """embedded: the commit of the encoder on the hub."""
+    """embedded, transformers: the commit of the model on the hub."""
     sha256: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """embedded: the digest of the encoder's weights file."""
     base_url: Annotated[StrictStr, Field(pattern=r"^https?://[^\s/]+")] | None = None
@@ -68,9 +81,11 @@ class JudgeProfile(Strict):
     extra_body: dict[StrictStr, Any] = Field(default_factory=dict)
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict, repr=False)
     embedded: EmbeddedOptions | None = None
+    transformers: TransformersOptions | None = None
     panel: PanelOptions | None = None
     cascade: CascadeOptions | None = None
     _members: tuple[JudgeProfile, ...] | None = PrivateAttr(default=None)
+    _beside: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _fits_backend(self) -> JudgeProfile:
@@ -81,7 +96,7 @@ class JudgeProfile(Strict):
             extra = sorted(self.model_fields_set - {"name", "backend", "description", self.backend})
             if extra:
                 raise ValueError(f"`{extra[0]}` belongs into the profiles of the judges that the {self.backend} asks")
-        if self.backend in ENDPOINTS and not self.model:
+        if self.backend in (*ENDPOINTS, "transformers") and not self.model:
             raise ValueError(f"the backend {self.backend} needs a `model`")
         if self.base_url and "@" in self.base_url.split("://", 1)[1].split("/", 1)[0]:
             raise ValueError("a `base_url` holds no user or password; name the key's variable in `api_key_env`")
@@ -96,16 +111,49 @@ class JudgeProfile(Strict):
             raise ValueError(f"`extra_body` cannot be sent as JSON: {problem}") from None
         if self.backend == "http" and not self.base_url:
             raise ValueError("the backend http needs a `base_url` such as http://127.0.0.1:8000/v1")
-        if self.backend != "embedded" and (self.embedded or self.revision or self.sha256):
-            raise ValueError("`embedded`, `revision` and `sha256` belong to the backend embedded")
+        if self.backend != "embedded" and (self.embedded or self.sha256):
+            raise ValueError("`embedded` and `sha256` belong to the backend embedded")
+        if self.revision and self.backend not in ("embedded", "transformers"):
+            raise ValueError("`revision` belongs to the backends embedded and transformers")
+        if self.backend != "transformers" and self.transformers:
+            raise ValueError("`transformers: …` goes with the backend transformers, and with no other")
+        if self.backend == "transformers" and self.mode == "logprob":
+            self._check_reading()
         if self.backend == "embedded" and self.mode != "per_criterion":
             raise ValueError("the backend embedded knows only the mode per_criterion")
         return self
 
+    def _check_reading(self) -> None:
+        """The backend transformers writes nothing in the mode logprob: it reads the prompt, and what would follow."""
+        if self.template == DEFAULT_TEMPLATES["logprob"]:
+            raise ValueError(
+                f"the template {self.template} asks for a reason first, and the backend transformers writes none in "
+                "the mode logprob; leave `template` out, or take one that asks for a level alone, such as "
+                f"{DIRECT_TEMPLATE}"
+            )
+        if self.sampling.samples > 1:
+            raise ValueError(
+                "the backend transformers samples nothing in the mode logprob: it reads the probabilities themselves; "
+                "leave `sampling.samples` at 1"
+            )
+
     @property
     def template_name(self) -> str:
         """The template's name: as given, or the mode's own."""
+        if self.backend == "transformers" and self.mode == "logprob":
+            return self.template or DIRECT_TEMPLATE
         return self.template or DEFAULT_TEMPLATES[self.mode]
+
+    @property
+    def beside(self) -> Path | None:
+        """The folder that its file lies in; None for a profile that was made in Python."""
+        return self._beside
+
+    @property
+    def heads(self) -> Path | None:
+        """The folder of the embedded judge's trained heads: as written, from the profile's own folder on."""
+        written = None if self.embedded is None else self.embedded.heads
+        return None if written is None else (self._beside or Path()) / written
 
     @property
     def references(self) -> tuple[tuple[YamlPath, str, float], ...]:
@@ -168,6 +216,13 @@ class JudgeProfile(Strict):
         """
         skip = {"limits", "price", "api_key_env", "headers", "description", *ENSEMBLES}
         data = self.model_dump(mode="json", exclude_defaults=True, exclude=skip)
+        if self.heads is not None:
+            from kardia.model.student import student_digest
+
+            data["embedded"]["heads"] = student_digest(self.heads)  # what is in the folder counts, not where it lies
+        # where a model runs, and how much at a time, is no part of what it says
+        run = {key: value for key, value in data.pop("transformers", {}).items() if key not in _HOW_IT_RUNS}
+        data.update({"transformers": run} if run else {})
         hashes = [member.hash for member in self.members]
         if self.panel is not None:
             seats = zip(self.panel.judges, hashes, strict=True)
@@ -186,7 +241,7 @@ class JudgeProfile(Strict):
     @property
     def destination(self) -> str:
         """Where judged texts go, for people: a host, or that they stay here."""
-        if self.backend in ("embedded", "fake"):
+        if self.backend in ("transformers", "embedded", "fake"):
             return HERE
         if self.backend in ENSEMBLES:
             places = dict.fromkeys(member.destination for member in self.members)
@@ -252,6 +307,7 @@ def _load(path: Path, overrides: Sequence[str], asking: tuple[Path, ...]) -> Jud
             raise ProfileError(message, file="--set", key=dotted(path_) or None) from None
         raise_first(faults, document, ProfileError)
         raise
+    profile._beside = path.parent
     if profile.backend in ENSEMBLES:
         profile._members = _load_members(profile, document, (*asking, path.resolve()))
     return profile
@@ -334,6 +390,8 @@ def _find(reference: str | Path) -> Path:
     places = [folder / (text + suffix) for folder in folders("judges") for suffix in (".yaml", ".yml")]
     found = [place for place in places if place.is_file()]
     if not found:
+        if (Path(text) / "judge.yaml").is_file():
+            return Path(text) / "judge.yaml"
         raise ProfileError(f"there is no judge {text!r}; there are: {', '.join(sorted(known)) or 'none'}")
     for other in found[1:]:
         if load_yaml(other).data != load_yaml(found[0]).data:

@@ -118,6 +118,7 @@ class Said:
         refusal: its refusal, where the endpoint marks one.
         truncated: whether the endpoint cut the answer at its token limit.
         tokens: the tokens with their alternatives, where they were asked for and came.
+        dropped: how many of the conversation's oldest messages the judge was not shown, for want of room.
     """
 
     text: str | None
@@ -125,6 +126,7 @@ class Said:
     truncated: bool = False
     tokens: tuple[TokenChoice, ...] | None = None
     usage: Usage = Usage()
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,15 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An answer without words: criterion id → opinion, for every criterion of the request."""
+    """An answer without words: criterion id → opinion, for every criterion of the request.
+
+    Attributes:
+        dropped: how many of the conversation's oldest messages the judge was not shown, for want of room.
+    """
 
     opinions: Mapping[str, Opinion]
     usage: Usage = field(default=Usage())
+    dropped: int = 0
 
 
 Answer = Said | Known

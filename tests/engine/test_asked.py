@@ -177,3 +177,16 @@ def test_more_criteria_than_are_kept_in_mind():
         read = decode(payload, asking(rubric), FREE)
         assert read is not None
         assert read.judgments[0].value == rubric.criteria[0].value(2)
+
+
+def test_left_out_messages_are_kept():
+    known = Judgment("kind", "scored", 4, 0.75, "because", dropped=3)
+    payload = encode(Asked((known,), Usage(1)))
+    request = asking(make(ordinal("kind")))
+    found = decode(payload, request, FREE)
+    assert found is not None
+    assert found.judgments == (known,)
+    assert in_words(payload)["judgments"][0]["dropped_messages"] == 3
+    assert "dropped_messages" not in in_words(encode(Asked((at(RUBRIC.criteria[0], 4),), Usage(1))))["judgments"][0]
+    for wrong in (b",0]", b",-1]", b",true]", b",3,3]", b',"3"]'):
+        assert decode(payload.replace(b",3]", wrong), request, FREE) is None, wrong

@@ -116,7 +116,7 @@ def test_a_profile_that_is_not_there(tmp_path):
         (TEXT.replace("model: m\n", ""), "the backend http needs a `model`"),
         (TEXT.replace("base_url: http://127.0.0.1:8000/v1\n", ""), "the backend http needs a `base_url`"),
         (TEXT.replace("http://127", "http://me:secret@127"), "a `base_url` holds no user or password"),
-        (TEXT + "revision: abc\n", "belong to the backend embedded"),
+        (TEXT + "revision: abc\n", "`revision` belongs to the backends embedded and transformers"),
         ("name: e\nbackend: embedded\nmode: logprob\n", "the backend embedded knows only the mode per_criterion"),
         (TEXT + "name: again\n", "a second time"),
     ],
