@@ -250,7 +250,7 @@ def test_an_edited_template_is_read_again(template):
 
 
 def test_a_template_that_is_not_there():
-    with pytest.raises(TemplateError, match=r"no template 'none'; there are: all-criteria, groupwise, logprob"):
+    with pytest.raises(TemplateError, match=r"no template 'none'; there are: all-criteria, groupwise, level, logprob"):
         load_template("none", "per_criterion")
     with pytest.raises(TemplateError, match=r"no/such\.j2: no such template file"):
         load_template("no/such.j2", "per_criterion")

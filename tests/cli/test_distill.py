@@ -185,13 +185,16 @@ def test_ctrl_c_keeps_what_was_learnt(place, backbone):
         text=True,
         env=surroundings(OMP_NUM_THREADS="1"),
     )
-    for _ in range(1800):
-        if list((place / "student").glob("checkpoints/checkpoint-*/trainer_state.json")):
-            break
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        for _ in range(1800):
+            if list((place / "student").glob("checkpoints/checkpoint-*/trainer_state.json")):
+                break
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # where it goes on all the same; nothing for one that has ended
     assert process.returncode == 130, err
     assert out == ""
     assert "the step under way is finished, and a checkpoint written" in err

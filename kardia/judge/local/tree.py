@@ -98,13 +98,14 @@ def grow(sequences: Sequence[Tokens], path: Tokens = (), fresh: Sequence[int] | 
     for place in order:
         sequence = sequences[place]
         depth = common(before, sequence)
-        running = [(start, min(stop, depth), first) for start, stop, first in running if start < depth]
+        own = [(start, min(stop, depth), first) for start, stop, first in running if start < depth]
         if depth < len(sequence):
             pieces.append((depth, sequence[depth:]))
-            running.append((depth, len(sequence), number))
+            own.append((depth, len(sequence), number))
             number += len(sequence) - depth
-        spans[place] = tuple(running)
-        before = sequence
+            before, running = sequence, own
+        # else it ends on the path as it stands, which may go on beyond it: what comes next may need the rest
+        spans[place] = tuple(own)
     return Tree(tuple(_with_keep(pieces, len(before))), known, before, tuple(spans))
 
 

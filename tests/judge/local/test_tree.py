@@ -90,6 +90,11 @@ def test_branches_come_as_they_appear_so_that_the_last_one_is_gone_on_from():
     assert [piece.depth for piece in tree.pieces] == [3, 2, 3, 2]
 
 
+def test_one_that_ends_on_the_known_path_cuts_nothing_off_it():
+    tree = grow([(1,), (1, 1), (0,)], path=(1, 1), fresh=[1, 2, 0])
+    assert (tree.known, tree.size) == (2, 1)
+
+
 def test_nothing_is_nothing():
     assert grow([]).size == 0
     assert chunked(grow([]).pieces, 10) == []
