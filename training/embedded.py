@@ -75,10 +75,10 @@ def own_examples(questions: Questions) -> tuple[Labelled, ...]:
 def _read_again(questions: Questions) -> dict[str, dict[str, tuple[float, ...]]]:
     """Conversation id → the labels that a third reading put in place of the first two."""
     found: dict[str, dict[str, tuple[float, ...]]] = {}
-    with (DATA / "explorations.csv").open(encoding="utf-8", newline="") as stream:
+    with (DATA / "third.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             own_id = row.pop("id")
-            found[own_id] = {key: level_target(questions.task(key), int(level)) for key, level in row.items()}
+            found[own_id] = {key: level_target(questions.task(key), int(level)) for key, level in row.items() if level}
     return found
 
 
