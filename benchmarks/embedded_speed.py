@@ -26,9 +26,9 @@ from kardia.judge.backends.embedded import EmbeddedJudge
 from kardia.judge.pair import pair_of
 from kardia.judge.profile import load_profile
 from kardia.judge.protocol import Known, Request
-from kardia.model.student import Student
 from kardia.rubric.loading import load_rubric
 from kardia.spans import target_of
+from kardia.student.student import Student
 
 README = Path(__file__).with_name("README.md")
 TEXTS = Path(__file__).parent.parent / "training" / "embedded" / "conversations.jsonl"

@@ -17,17 +17,17 @@ from typing import Any
 from kardia.byobject import by_object
 from kardia.fastjson import UNSURE, read_json
 from kardia.fence import plain
+from kardia.judge.labels import level_labels
 from kardia.judge.protocol import Answer, Known, Opinion, Request, Said, TokenChoice
 from kardia.judgment import RAW_MARK, Judgment
 from kardia.rubric.checks import scale_text
-from kardia.rubric.models import NOT_RELEVANT, BinaryScale, Criterion, Level, OrdinalScale
+from kardia.rubric.models import NOT_RELEVANT, Criterion, Level, OrdinalScale
 
 __all__ = [
     "ANSWER_FORMAT",
     "Malformed",
     "answer_schema",
     "from_distribution",
-    "level_labels",
     "level_values",
     "load_object",
     "read_answer",
@@ -45,7 +45,6 @@ _CODE = re.compile(r"\A```(?:json|JSON)?\s*(.*?)\s*```\Z", re.DOTALL)
 _VERDICT = re.compile(r"^[ \t]*\**verdict\**[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 _AROUND = " \t\r\n*\u2581\u0120"  # white space, also as tokenizers spell it, and Markdown's bold
 _END = re.compile(r"<.*>\Z", re.DOTALL)
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _KEYS = frozenset(("reason", "evidence", "level"))
 
 
@@ -57,22 +56,6 @@ class Malformed(ValueError):
 def level_values(criterion: Criterion) -> Mapping[Level, float]:
     """Every level of a criterion's scale, in its order, with its value in [0, 1]."""
     return {level: criterion.value(level) for level in criterion.levels}
-
-
-def level_labels(criterion: Criterion) -> dict[str, Level]:
-    """What a judge writes for each level in `logprob` mode: single tokens everywhere — digits, no/yes, or letters.
-
-    Raises:
-        ValueError: for more than 26 levels.
-    """
-    levels = criterion.levels
-    if isinstance(criterion.scale, BinaryScale):
-        return {str(level): level for level in levels}
-    if isinstance(criterion.scale, OrdinalScale) and all(isinstance(n, int) and 0 <= n <= 9 for n in levels):
-        return {str(level): level for level in levels}
-    if len(levels) > len(_LETTERS):
-        raise ValueError(f"{criterion.id} has {len(levels)} levels; logprob mode has letters for {len(_LETTERS)}")
-    return dict(zip(_LETTERS, levels, strict=False))
 
 
 def answer_schema(criteria: Sequence[Criterion], mode: str, candidates: int = 2) -> dict[str, Any] | None:

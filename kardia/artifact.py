@@ -44,6 +44,7 @@ __all__ = [
     "Weighted",
     "artifact_text",
     "parse_artifact",
+    "renormalises",
 ]
 
 FORMAT = "aggregate/1"
@@ -294,6 +295,14 @@ class Learned:
     artifact: Artifact
     digest: str
     file: str = field(default="", compare=False)
+
+
+def renormalises(artifact: Artifact) -> bool:
+    """Whether the weights of what is unscored can be shared out over the rest: in a weighted sum without negative
+    weights, and in a gate. The others need all of their inputs."""
+    if isinstance(artifact, Linear):
+        return all(item.weight >= 0 for item in artifact.inputs)
+    return isinstance(artifact, Gating)
 
 
 def parse_artifact(text: str) -> Artifact:

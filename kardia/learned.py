@@ -1,7 +1,7 @@
 """Learned aggregation: an artifact and the inputs of one card → a score in [0, 1]. Pure.
 
 An input that is not applicable counts as `fill`, its mean over the cards of the fit; a gate shares the weight of such
-an input out over the others. What is unscored has no value, and is never given one: see `renormalises`.
+an input out over the others. What is unscored has no value, and is never given one: see `kardia.artifact.renormalises`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import mul
 
-from kardia.artifact import Artifact, Calibration, Gating, Layer, Linear, Ordinal, RatingScale
+from kardia.artifact import Calibration, Gating, Layer, Linear, Ordinal, RatingScale
 from kardia.judgment import Judgment
 from kardia.rubric.models import Level
 
@@ -24,7 +24,6 @@ __all__ = [
     "level_shares",
     "linear_score",
     "ordinal_score",
-    "renormalises",
     "verbosity",
 ]
 
@@ -40,14 +39,6 @@ class Beside:
 
     characters: int | None = None
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
-
-
-def renormalises(artifact: Artifact) -> bool:
-    """Whether the weights of what is unscored can be shared out over the rest: in a weighted sum without negative
-    weights, and in a gate. The others need all of their inputs."""
-    if isinstance(artifact, Linear):
-        return all(item.weight >= 0 for item in artifact.inputs)
-    return isinstance(artifact, Gating)
 
 
 def linear_score(artifact: Linear, values: Mapping[str, float], gone: Collection[str] = ()) -> float | None:

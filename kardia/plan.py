@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kardia.answer import answer_schema, level_labels, unscored
+from kardia.answer import answer_schema, unscored
 from kardia.conversation import Conversation, Message, Target
 from kardia.errors import ProfileError
+from kardia.judge.labels import level_labels
 from kardia.judge.profile import ENSEMBLES, JudgeProfile
 from kardia.judge.protocol import ChatMessage, Request, Usage
 from kardia.judgment import Judgment

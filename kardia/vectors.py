@@ -8,7 +8,6 @@ would show in the last digits, and equal runs must be equal bytes.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from kardia.artifact import EncoderId, Gating
 from kardia.byobject import by_object
 from kardia.conversation import Conversation
 from kardia.errors import MissingExtra
+from kardia.pretrained import DEFAULT_MODEL, file_digest, find_encoder
 from kardia.rubric.rubric import Rubric
 from kardia.spans import context_of
 
@@ -56,19 +56,13 @@ def encoder_id(profile: JudgeProfile) -> EncoderId:
     """The encoder of a profile of the backend `embedded`, as an artifact names it.
 
     Raises:
-        MissingExtra, ProfileError: as `kardia.judge.encoder.find_encoder` does.
+        MissingExtra, ProfileError: as `kardia.pretrained.find_encoder` does.
     """
-    from kardia.judge.encoder import DEFAULT_MODEL, find_encoder
-
-    folder = find_encoder(profile)
-    weights = hashlib.sha256()
-    with (folder / "model.safetensors").open("rb") as stream:
-        while block := stream.read(1 << 20):
-            weights.update(block)
+    model = profile.model or DEFAULT_MODEL
+    folder = find_encoder(model, profile.revision, profile.sha256)
+    digest = file_digest(folder / "model.safetensors")
     size = json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"]
-    return EncoderId(
-        model=profile.model or DEFAULT_MODEL, revision=profile.revision, sha256=weights.hexdigest(), dimensions=size
-    )
+    return EncoderId(model=model, revision=profile.revision, sha256=digest, dimensions=size)
 
 
 def encoder_folder(encoder: EncoderId) -> Path:
@@ -78,13 +72,7 @@ def encoder_folder(encoder: EncoderId) -> Path:
         MissingExtra: where it is not here; the sentence says how to bring it.
         ProfileError: where what is here is another one.
     """
-    from kardia.judge.encoder import find_encoder
-    from kardia.judge.profile import JudgeProfile
-
-    profile = JudgeProfile(
-        name="gate", backend="embedded", model=encoder.model, revision=encoder.revision, sha256=encoder.sha256
-    )
-    return find_encoder(profile)
+    return find_encoder(encoder.model, encoder.revision, encoder.sha256)
 
 
 class PromptVectors:

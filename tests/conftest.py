@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tiny
 
 from kardia.conversation import Conversation, Message
 
@@ -31,3 +33,39 @@ def conversation() -> Conversation:
     """A small one: somebody's dog died, and a kind reply."""
     messages = (Message("user", "My dog died this morning."), Message("assistant", "I'm so sorry. He was family."))
     return Conversation("c1", messages, {"emotion": "sadness"})
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """torch on one thread, where it is installed: tiny models are slower on several."""
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    for needed in ("torch", "transformers", "peft"):
+        pytest.importorskip(needed, reason="students need kardia[local]")
+    return factory.mktemp(name)
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a backbone; built once, as the next two."""
+    return tiny.bert(_folder(tmp_path_factory, "bert"))
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.roberta(_folder(tmp_path_factory, "roberta"))
+
+
+@pytest.fixture(scope="session")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.qwen(_folder(tmp_path_factory, "qwen"))

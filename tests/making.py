@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kardia.answer import answer_schema, level_labels
+from kardia.answer import answer_schema
 from kardia.conversation import Conversation, Message
+from kardia.judge.labels import level_labels
 from kardia.judge.protocol import Request
 from kardia.judgment import Judgment
 from kardia.rubric.models import Criterion, Level, RubricFile

@@ -13,7 +13,7 @@ from learning import ordinal as ordinal_artifact
 from making import at, binary, choice, make, ordinal, without
 
 from kardia.aggregate import aggregate, inputs_of
-from kardia.artifact import RatingScale
+from kardia.artifact import RatingScale, renormalises
 from kardia.judgment import Judgment
 from kardia.learned import (
     Beside,
@@ -23,7 +23,6 @@ from kardia.learned import (
     level_shares,
     linear_score,
     ordinal_score,
-    renormalises,
     verbosity,
 )
 from kardia.rubric.rubric import Part

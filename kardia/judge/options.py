@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from kardia.combine import How
+from kardia.strict import Strict
 
 __all__ = [
     "CascadeOptions",
@@ -16,7 +17,6 @@ __all__ = [
     "Price",
     "Sampling",
     "Seat",
-    "Strict",
     "TransformersOptions",
 ]
 
@@ -24,12 +24,6 @@ Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
 Money = Annotated[float, Field(ge=0, strict=True)]
 Reference = Annotated[StrictStr, Field(pattern=r"\S")]
 """A judge's name or path."""
-
-
-class Strict(BaseModel):
-    """Plain data without further keys, which nobody changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Sampling(Strict):

@@ -19,11 +19,12 @@ from kardia.judge.options import (
     PanelOptions,
     Price,
     Sampling,
-    Strict,
     TransformersOptions,
 )
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
+from kardia.strict import Strict
+from kardia.student.manifest import student_digest
 from kardia.yamlfile import Document, YamlPath, load_yaml, parse_scalar
 
 __all__ = [
@@ -217,8 +218,6 @@ class JudgeProfile(Strict):
         skip = {"limits", "price", "api_key_env", "headers", "description", *ENSEMBLES}
         data = self.model_dump(mode="json", exclude_defaults=True, exclude=skip)
         if self.heads is not None:
-            from kardia.model.student import student_digest
-
             data["embedded"]["heads"] = student_digest(self.heads)  # what is in the folder counts, not where it lies
         # where a model runs, and how much at a time, is no part of what it says
         run = {key: value for key, value in data.pop("transformers", {}).items() if key not in _HOW_IT_RUNS}

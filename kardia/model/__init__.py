@@ -1,5 +1,5 @@
-"""Students: small models that learn a judge's or people's levels, and say a distribution over them for a reply.
+"""What makes students: small models that learn a judge's or people's levels.
 
-`tasks` says what is learnt, `labels` reads what from, `student` is the model and its folder, `scorer` runs it,
-`training` trains it, `card` describes it, `reward` makes one number of it for trainers.
+`labels` reads what is learnt from, `training` trains by a `recipe`, `card` describes a student, `reward` makes one
+number of it for trainers, and `export` writes that as a model of its own. What a student is: `kardia.student`.
 """

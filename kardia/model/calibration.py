@@ -11,8 +11,8 @@ import math
 from typing import TYPE_CHECKING
 
 from kardia.errors import MissingExtra
-from kardia.model.ordinal import probabilities
-from kardia.model.tasks import Task
+from kardia.student.ordinal import probabilities
+from kardia.student.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np

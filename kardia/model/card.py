@@ -13,7 +13,7 @@ from kardia.files import write_text
 from kardia.model.metrics import TaskMetrics
 
 if TYPE_CHECKING:
-    from kardia.model.student import Manifest, Student
+    from kardia.student.student import Manifest, Student
 
 __all__ = ["card_text", "profile_text", "write_card"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from kardia.errors import InputError
 from kardia.model.examples import level_target
-from kardia.model.tasks import Task
 from kardia.rubric.models import NOT_RELEVANT, Level
+from kardia.student.tasks import Task
 
 __all__ = ["distribution_in", "mapping", "target_in"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kardia.errors import InputError
-from kardia.model.tasks import Task
 from kardia.rubric.rubric import canonical_json
+from kardia.student.tasks import Task
 
 __all__ = ["Labelled", "check_examples", "components", "data_hash", "folds", "level_target", "split"]
 

@@ -25,19 +25,19 @@ from typing import TYPE_CHECKING, Any
 
 from kardia.errors import InputError, ProfileError
 from kardia.files import write_text
-from kardia.model.backbone import quiet
 from kardia.model.head import Head, exact_head, fitted_head
 from kardia.model.linear import LogisticSum, logistic_sum
-from kardia.model.network import plain, positions_of
-from kardia.model.ordinal import slots_of
-from kardia.model.reading import GAP
 from kardia.model.reward import CardScore, RewardModel
-from kardia.model.scorer import Scorer
-from kardia.model.student import Student
-from kardia.model.tasks import Task
 from kardia.model.template import chat_template
-from kardia.model.tokens import Coder
+from kardia.pretrained import quiet
 from kardia.rubric.rubric import Rubric
+from kardia.student.network import plain, positions_of
+from kardia.student.ordinal import slots_of
+from kardia.student.reading import GAP
+from kardia.student.scorer import Scorer
+from kardia.student.student import Student
+from kardia.student.tasks import Task
+from kardia.student.tokens import Coder
 from kardia.version import __version__
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def export_reward(
     head, figures = _head(student, score, weighted, pairs, seed)
     model = _model(student, head)
     model.config.pad_token_id = student.coder.pad
-    with quiet():
+    with quiet(warnings=False):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     found = _verified(student, score, weighted, head, folder, [*_PROBES, *pairs[:MOST_PROBES]])
@@ -230,7 +230,7 @@ def _model(student: Student, head: Head) -> Any:
     data["num_hidden_layers"] += mean
     data["max_position_embeddings"] = wanted
     config = AutoConfig.for_model(**data)
-    with quiet():
+    with quiet(warnings=False):
         model = AutoModelForSequenceClassification.from_config(config).eval()
     state = {name: tensor for name, tensor in body.state_dict().items() if "position_ids" not in name}
     table = state["embeddings.position_embeddings.weight"]
@@ -256,7 +256,7 @@ def _merged(backbone: Any) -> Any:
     """The backbone with its adapter folded in; the student keeps its own."""
     if not hasattr(backbone, "merge_and_unload"):
         return backbone
-    with quiet():
+    with quiet(warnings=False):
         return copy.deepcopy(backbone).merge_and_unload()
 
 

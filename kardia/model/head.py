@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from kardia.model.examples import Labelled, split
 from kardia.model.linear import LogisticSum
-from kardia.model.network import collate, pooled
 from kardia.model.reward import CardScore
-from kardia.model.scorer import Scorer, batches
-from kardia.model.student import Student
+from kardia.student.network import collate, pooled
+from kardia.student.scorer import Scorer, batches
+from kardia.student.student import Student
 
 if TYPE_CHECKING:
     import torch

@@ -26,12 +26,12 @@ from kardia.errors import InputError
 from kardia.judge.pair import Pair, pair_of
 from kardia.model.cells import distribution_in, mapping, target_in
 from kardia.model.examples import Labelled
-from kardia.model.tasks import Task, key_of, task_of
 from kardia.reading.fields import METADATA_FIELDS
 from kardia.reading.files import RawRow, open_rows, source_name
 from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric
 from kardia.spans import target_of
+from kardia.student.tasks import Task, key_of, task_of
 
 __all__ = ["Joined", "Labelled", "Labels", "Questions", "join", "usable"]
 

@@ -1,6 +1,6 @@
 """Whether a rubric's score is a weighted sum of logistic units, and which. Pure but for numpy.
 
-A student's expected levels are sums of logistic units (see `kardia.model.ordinal`). Where the rubric's rule is linear
+A student's expected levels are sums of logistic units (see `kardia.student.ordinal`). Where the rubric's rule is linear
 in the criteria's values — a weighted mean, also of included rubrics, without requirements, conditions, saturation,
 interactions and shaping — its score is one too, and a network with one hidden layer computes it exactly.
 """
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kardia.model.ordinal import Slot
 from kardia.model.reward import CardScore
+from kardia.student.ordinal import Slot
 
 if TYPE_CHECKING:
     import numpy as np

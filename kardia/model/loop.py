@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from kardia.engine.halt import Halt
 from kardia.errors import MissingExtra
-from kardia.model.network import Network, collate
-from kardia.model.ordinal import Slot, losses
 from kardia.model.recipe import Recipe
-from kardia.model.tokens import Coded
+from kardia.student.network import Network, collate
+from kardia.student.ordinal import Slot, losses
+from kardia.student.tokens import Coded
 
 if TYPE_CHECKING:
     import torch

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from kardia.errors import InputError
-from kardia.judge.options import Strict
 from kardia.judge.profile import apply_overrides
-from kardia.model.manifest import Lora
-from kardia.model.reading import Reading
 from kardia.schema_errors import dotted, faults_of, model_keys
+from kardia.strict import Strict
+from kardia.student.manifest import Lora
+from kardia.student.reading import Reading
 from kardia.yamlfile import parse_scalar
 
 __all__ = ["Recipe", "recipe_with"]

@@ -11,10 +11,11 @@ from kardia.aggregate import aggregate, apply_conditions
 from kardia.answer import from_distribution
 from kardia.errors import InputError, ProfileError
 from kardia.judgment import Judgment
-from kardia.model.backbone import load_tokenizer, quiet
-from kardia.model.scorer import batches
-from kardia.model.tasks import Task, task_digest
+from kardia.pretrained import quiet
 from kardia.rubric.rubric import Rubric
+from kardia.student.backbone import load_tokenizer
+from kardia.student.scorer import batches
+from kardia.student.tasks import Task, task_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,7 @@ class RewardModel:
             raise ProfileError("holds no reward model: its tokenizer has no chat template", file=str(folder))
         from transformers import AutoModelForSequenceClassification
 
-        with quiet():
+        with quiet(warnings=False):
             try:
                 model = AutoModelForSequenceClassification.from_pretrained(
                     str(folder), num_labels=1, local_files_only=True

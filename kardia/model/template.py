@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from kardia.model.reading import GAP, Reading, parted
+from kardia.student.reading import GAP, Reading, parted
 
 __all__ = ["chat_template"]
 

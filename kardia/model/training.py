@@ -20,19 +20,20 @@ from typing import TYPE_CHECKING, Any
 from kardia.engine.halt import Halt
 from kardia.errors import InputError, Interrupted, MissingExtra
 from kardia.files import write_text
-from kardia.model.backbone import Backbone, default_backbone, quiet
 from kardia.model.calibration import fit_temperature
 from kardia.model.card import write_card
 from kardia.model.examples import Labelled, check_examples, components, data_hash, split
 from kardia.model.loop import SELECT, Learnt, Moment, learn
-from kardia.model.manifest import check_place
 from kardia.model.metrics import TaskMetrics, cross_entropy, task_metrics
 from kardia.model.metrics import kappa as kappa_of
-from kardia.model.ordinal import level_weights, outputs_of, probabilities, slots_of, threshold_targets
 from kardia.model.recipe import Recipe
-from kardia.model.scorer import Scorer
-from kardia.model.student import Student
-from kardia.model.tasks import Task
+from kardia.pretrained import quiet
+from kardia.student.backbone import Backbone, default_backbone
+from kardia.student.manifest import check_place
+from kardia.student.ordinal import level_weights, outputs_of, probabilities, slots_of, threshold_targets
+from kardia.student.scorer import Scorer
+from kardia.student.student import Student
+from kardia.student.tasks import Task
 from kardia.version import __version__
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _run(
         logits_NO = Scorer(student, device=recipe.device).logits(pairs)
         return _selected(student, logits_NO, held, recipe.select)
 
-    with quiet():
+    with quiet(warnings=False):
         log = learn(
             student.network,
             learnt,

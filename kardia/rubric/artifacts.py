@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from kardia.artifact import Artifact, Calibration, Gating, Learned, Malformed, parse_artifact
+from kardia.artifact import Artifact, Calibration, Gating, Learned, Malformed, parse_artifact, renormalises
 from kardia.errors import RubricError
-from kardia.learned import renormalises
 from kardia.rubric.rubric import Rubric
 from kardia.yamlfile import YamlPath, read_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kardia.model.calibration import MIN_LABELS, fit_temperature
-from kardia.model.ordinal import probabilities
-from kardia.model.tasks import Task
+from kardia.student.ordinal import probabilities
+from kardia.student.tasks import Task
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 pytest.importorskip("scipy", reason="temperatures need kardia[local]")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import tiny
 
 from kardia.judge.profile import load_profile
-from kardia.model.backbone import Backbone
 from kardia.model.card import card_text, profile_text, write_card
 from kardia.model.metrics import TaskMetrics
-from kardia.model.student import Lora, Student
-from kardia.model.tasks import tasks_of
-
-from . import tiny
+from kardia.student.backbone import Backbone
+from kardia.student.student import Lora, Student
+from kardia.student.tasks import tasks_of
 
 TASKS = tasks_of([tiny.rubric()])
 FOUND = TaskMetrics(40, 0.61234, 0.7, 0.8, 0.55, 0.4, 0.2, 0.05, 1.3)

@@ -18,7 +18,7 @@ from kardia.model.examples import (
     level_target,
     split,
 )
-from kardia.model.tasks import Task
+from kardia.student.tasks import Task
 
 TASK = Task("t", (1, 2, 3), True, "")
 words = st.sampled_from(["", "a", "b", "c", "d", "e", " a ", "f"])

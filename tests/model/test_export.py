@@ -6,21 +6,20 @@ import json
 import shutil
 
 import pytest
+import tiny
 from making import binary, choice, make, ordinal
 
 import kardia
 from kardia.conversation import Conversation, Message
 from kardia.errors import InputError, ProfileError
-from kardia.model.backbone import Backbone
 from kardia.model.card import write_card
 from kardia.model.export import check_export, export_reward, messages_of, student_scores
-from kardia.model.reading import Reading
 from kardia.model.reward import CardScore, RewardModel
-from kardia.model.scorer import Scorer
-from kardia.model.student import Lora, Student
-from kardia.model.tasks import tasks_of
-
-from . import tiny
+from kardia.student.backbone import Backbone
+from kardia.student.reading import Reading
+from kardia.student.scorer import Scorer
+from kardia.student.student import Lora, Student
+from kardia.student.tasks import tasks_of
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 torch = pytest.importorskip("torch", reason="students need kardia[local]")

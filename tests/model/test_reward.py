@@ -7,10 +7,10 @@ from making import binary, choice, make, ordinal
 
 from kardia.errors import InputError
 from kardia.model.linear import logistic_sum, task_weights
-from kardia.model.ordinal import slots_of
 from kardia.model.reward import CardScore
-from kardia.model.tasks import tasks_of
 from kardia.rubric.rubric import Part
+from kardia.student.ordinal import slots_of
+from kardia.student.tasks import tasks_of
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 

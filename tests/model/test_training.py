@@ -6,17 +6,16 @@ import json
 from dataclasses import replace
 
 import pytest
+import tiny
 
 from kardia.engine.halt import Halt
 from kardia.errors import InputError, Interrupted
 from kardia.model.examples import level_target
 from kardia.model.recipe import Recipe, recipe_with
-from kardia.model.scorer import Scorer
-from kardia.model.student import Student
-from kardia.model.tasks import tasks_of
 from kardia.model.training import train
-
-from . import tiny
+from kardia.student.scorer import Scorer
+from kardia.student.student import Student
+from kardia.student.tasks import tasks_of
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 pytest.importorskip("torch", reason="students need kardia[local]")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import string
 
 import pytest
+import tiny
 from making import binary, make, ordinal
 
 import kardia
 from kardia.conversation import Conversation, Message
-from kardia.model.backbone import Backbone, load_tokenizer
 from kardia.model.card import write_card
 from kardia.model.export import export_reward
-from kardia.model.student import Lora, Student
-from kardia.model.tasks import tasks_of
-
-from . import tiny
+from kardia.student.backbone import Backbone, load_tokenizer
+from kardia.student.student import Lora, Student
+from kardia.student.tasks import tasks_of
 
 torch = pytest.importorskip("torch", reason="students need kardia[local]")
 pytest.importorskip("trl", reason="TRL is not installed")

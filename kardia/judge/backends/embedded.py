@@ -1,6 +1,6 @@
 """The embedded judge: a small encoder on this machine. No prompt, no network.
 
-Two ways to an answer. Where its folder of trained heads (`embedded.heads`, see `kardia.model`) holds one for exactly
+Two ways to an answer. Where its folder of trained heads (`embedded.heads`, see `kardia.student`) holds one for exactly
 the question that a criterion asks, the head says how likely each level is. For any other criterion — a rubric of one's
 own, an edited question — (context, reply) is compared with that criterion's own examples, as
 `kardia.judge.comparison` does it. It gives no reason and no evidence: it has none. Where neither can mean anything — no
@@ -17,21 +17,23 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kardia.judge.encoder import MAX_TOKENS, MAX_WINDOWS, Encoder, encoder_digest, find_encoder
+from kardia.judge.encoder import MAX_TOKENS, MAX_WINDOWS, Encoder, find_encoder
 from kardia.judge.examples import LAYER, MAX_CONTEXT_CHARS, ExampleComparison
 from kardia.judge.pair import Pair, pair_of, unreadable
 from kardia.judge.profile import EmbeddedOptions, JudgeProfile
 from kardia.judge.protocol import Known, Opinion, Request
-from kardia.model.tasks import Task, task_digest
+from kardia.pretrained import encoder_digest
 from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric, canonical_json
+from kardia.student.manifest import read_manifest, student_digest
+from kardia.student.tasks import Task, task_digest
 from kardia.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kardia.model.scorer import Scorer
+    from kardia.student.scorer import Scorer
 
 __all__ = ["EmbeddedJudge"]
 
@@ -90,8 +92,6 @@ class EmbeddedJudge:
             "kardia": __version__,
         }
         if self.profile.heads is not None:
-            from kardia.model.student import student_digest
-
             known["heads"] = student_digest(self.profile.heads)
         return canonical_json(known)
 
@@ -142,7 +142,7 @@ class EmbeddedJudge:
         self, asked: Sequence[tuple[int, Criterion, Task, Pair]], opinions: Sequence[dict[str, Opinion]]
     ) -> None:
         """What the heads say. One forward pass of a pair serves all criteria, also those that are asked later."""
-        from kardia.model.ordinal import probabilities
+        from kardia.student.ordinal import probabilities
 
         scorer = self._load_scorer()
         pairs = list(dict.fromkeys(pair for *_, pair in asked))
@@ -170,8 +170,6 @@ class EmbeddedJudge:
         if self._tasks is None:
             self._tasks = {}
             if self.profile.heads is not None:
-                from kardia.model.student import read_manifest
-
                 self._tasks = {taught.digest: taught.task for taught in read_manifest(self.profile.heads).tasks}
         return self._tasks
 
@@ -191,8 +189,8 @@ class EmbeddedJudge:
 
     def _load_scorer(self) -> Scorer:
         if self._scorer is None:
-            from kardia.model.scorer import Scorer
-            from kardia.model.student import Student
+            from kardia.student.scorer import Scorer
+            from kardia.student.student import Student
 
             assert self.profile.heads is not None
             self._scorer = Scorer(Student.load(self.profile.heads), device=self._options.device)

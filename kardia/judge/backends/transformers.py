@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kardia.answer import level_labels
 from kardia.errors import AnswerError
-from kardia.judge.encoder import _quiet
+from kardia.judge.labels import level_labels
 from kardia.judge.local.labels import Question, question_of
 from kardia.judge.local.loading import dtype_of, known_as, load
 from kardia.judge.local.memory import halving
@@ -27,6 +26,7 @@ from kardia.judge.local.writer import DEFAULT_TOKENS, Prompt, Writer, Written
 from kardia.judge.options import TransformersOptions
 from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Answer, Known, Opinion, Request, Said, Usage
+from kardia.pretrained import quiet
 from kardia.rubric.models import Level
 from kardia.rubric.rubric import canonical_json
 from kardia.version import __version__
@@ -169,7 +169,7 @@ class TransformersJudge:
     def _load(self) -> _Engine:
         loaded = load(self.profile)
         wording = Wording(loaded.tokenizer, loaded.ends)
-        with _quiet():  # a model that cannot share says so in transformers' words, too
+        with quiet():  # a model that cannot share says so in transformers' words, too
             reader = Reader(loaded.model, self._options.batch_tokens)
         return _Engine(loaded, reader, wording, wording.end())
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kardia.errors import MissingExtra, ProfileError
-from kardia.judge.encoder import _digest, _first_line, _quiet
 from kardia.judge.options import TransformersOptions
 from kardia.judge.profile import JudgeProfile
+from kardia.pretrained import file_digest, first_line, quiet
 
 __all__ = ["Loaded", "find_folder", "known_as", "load"]
 
@@ -107,7 +107,7 @@ def known_as(profile: JudgeProfile, key: str) -> str:
     if _local(profile, name) is None:
         return f"{name}@{folder.name}"  # the cache names the folder by its commit
     files = sorted(path for path in folder.iterdir() if path.suffix in READ and path.is_file())
-    listed = " ".join(f"{path.name}:{_digest(path)}" for path in files)
+    listed = " ".join(f"{path.name}:{file_digest(path)}" for path in files)
     return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
 
 
@@ -149,7 +149,7 @@ def load(profile: JudgeProfile) -> Loaded:
     further: dict[str, Any] = {}
     if options.quantization is not None:
         further = {"quantization_config": _quantized(options, torch, name), "device_map": device_of(options)}
-    with _quiet():
+    with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, use_fast=True)
             model = AutoModelForCausalLM.from_pretrained(
@@ -157,13 +157,13 @@ def load(profile: JudgeProfile) -> Loaded:
             )
         except (OSError, ValueError, KeyError, ImportError) as problem:
             raise ProfileError(
-                f"cannot be loaded as a language model: {_first_line(problem)}", file=str(folder), key="model"
+                f"cannot be loaded as a language model: {first_line(problem)}", file=str(folder), key="model"
             ) from None
         if not further:
             try:
                 model = model.to(device_of(options))
             except (RuntimeError, AssertionError) as problem:  # torch without CUDA asserts
-                raise ProfileError(f"is not there: {_first_line(problem)}", key="transformers.device") from None
+                raise ProfileError(f"is not there: {first_line(problem)}", key="transformers.device") from None
         if options.adapter is not None:
             model = _adapted(model, profile, options)
     model = model.eval()
@@ -209,7 +209,7 @@ def _adapted(model: Any, profile: JudgeProfile, options: TransformersOptions) ->
             adapted = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as problem:
         raise ProfileError(
-            f"cannot be loaded as an adapter of this model: {_first_line(problem)}",
+            f"cannot be loaded as an adapter of this model: {first_line(problem)}",
             file=str(folder),
             key="transformers.adapter",
         ) from None

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kardia.errors import AnswerError
+from kardia.judge.labels import level_labels
 from kardia.judge.profile import JudgeProfile
-from kardia.judge.protocol import Request
-from kardia.plan import Planner
-from kardia.rubric.rubric import Rubric
+from kardia.judge.protocol import ChatMessage, Request
+from kardia.prompt import load_template, question_variables, shared_variables
 
 __all__ = ["Shortening"]
-
-MAX_PLANNERS = 16
 
 
 class Shortening:
@@ -28,8 +26,6 @@ class Shortening:
 
     def __init__(self, profile: JudgeProfile) -> None:
         self._profile = profile
-        # by the rubric itself, which is kept: another one may get the address of one that is gone
-        self._planners: OrderedDict[int, tuple[Rubric, Planner]] = OrderedDict()
 
     def shorten(self, request: Request, fits: Callable[[Request], bool]) -> tuple[Request, int]:
         """The longest form of a request that fits.
@@ -63,17 +59,17 @@ class Shortening:
         return found, enough
 
     def _without(self, request: Request, count: int) -> Request:
-        whole = request.conversation
-        shorter = dataclasses.replace(whole, messages=whole.messages[count:])
-        known = self._planners.get(id(request.rubric))
-        if known is None:
-            planner = Planner(request.rubric, self._profile)
-            known = self._planners[id(request.rubric)] = request.rubric, planner
-            while len(self._planners) > MAX_PLANNERS:
-                self._planners.popitem(last=False)
-        rendered = known[1].requests_for(shorter, request.rubric, request.target, request.criteria)
-        messages = next(each.messages for each in rendered if each.sample == request.sample)
-        return dataclasses.replace(request, messages=messages)
+        """The request as it would be planned for the rest of the conversation; only the user's turn shows it."""
+        whole, profile = request.conversation, self._profile
+        rest = dataclasses.replace(whole, messages=whole.messages[count:])
+        labels: Mapping[str, Any] | None = None
+        if profile.mode == "logprob":
+            labels = request.labels or level_labels(request.criteria[0])
+        template = load_template(profile.template_name, profile.mode)
+        shared = shared_variables(request.rubric, profile.mode, rest, request.target)
+        question = {**shared, **question_variables(request.criteria, request.rubric, labels)}
+        text = template.render("shared", shared) + "\n\n" + template.render("question", question)
+        return dataclasses.replace(request, messages=(request.messages[0], ChatMessage("user", text)))
 
 
 def _may_go(request: Request) -> int:

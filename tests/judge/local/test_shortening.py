@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
-from making import make, ordinal
+from making import binary, make, ordinal
 
 from kardia.conversation import Conversation, Message
 from kardia.errors import AnswerError
@@ -35,6 +37,33 @@ def test_the_oldest_go_one_by_one_and_no_more_than_must(most):
     assert "the reply" in shorter.messages[1].content
     assert shorter.conversation == TALK  # what is judged, stored and forgotten is the whole
     assert (shorter.criteria, shorter.labels, shorter.target) == (request.criteria, request.labels, request.target)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"mode": "logprob"},
+        {"mode": "per_criterion"},
+        {"mode": "per_criterion", "template": "reasoned-with-examples"},
+        {"mode": "all_criteria"},
+    ],
+    ids=lambda keys: keys.get("template", keys["mode"]),
+)
+def test_what_is_left_is_asked_in_the_plans_own_words(keys):
+    profile = JudgeProfile(name="here", backend="transformers", model="m", **keys)
+    shown_too = {
+        "reply": "Oh no.",
+        "context": "I failed.",
+        "levels": {"warm": 3, "blames": "no"},
+    }
+    rubric = make(ordinal("warm", 1, 3), binary("blames"), examples=[shown_too], metadata={"mood": "Her mood."})
+    talk = dataclasses.replace(TALK, metadata={"mood": "sad"})
+    rest = dataclasses.replace(talk, messages=talk.messages[3:])
+    planner = Planner(rubric, profile)
+    for request, planned in zip(planner.plan(talk).requests, planner.plan(rest).requests, strict=True):
+        shorter, dropped = Shortening(profile).shorten(request, lambda one: len(shown(one)) <= 4)
+        assert dropped == 3
+        assert shorter == dataclasses.replace(request, messages=planned.messages)
 
 
 def test_the_last_message_of_the_user_stays():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from kardia.model.ordinal import outputs_of
-from kardia.model.tasks import Task
-from kardia.model.tokens import Coded
+from kardia.student.ordinal import outputs_of
+from kardia.student.tasks import Task
+from kardia.student.tokens import Coded
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kardia.errors import ProfileError
-from kardia.model.network import collate
-from kardia.model.ordinal import outputs_of, probabilities
-from kardia.model.student import Student
+from kardia.student.network import collate
+from kardia.student.ordinal import outputs_of, probabilities
+from kardia.student.student import Student
 
 if TYPE_CHECKING:
     import numpy as np

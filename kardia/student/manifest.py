@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from kardia.errors import OutputError, ProfileError
-from kardia.judge.options import Strict
-from kardia.model.backbone import Backbone
-from kardia.model.reading import Reading
-from kardia.model.tasks import Task
+from kardia.strict import Strict
+from kardia.student.backbone import Backbone
+from kardia.student.reading import Reading
+from kardia.student.tasks import Task
 
 __all__ = [
     "ADAPTER",

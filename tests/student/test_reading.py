@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kardia.model.reading import GAP, Reading, cut_tokens
+from kardia.student.reading import GAP, Reading, cut_tokens
 
 SPECIALS = ("[MASK]", "[CLS]", "[SEP]")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kardia.model.ordinal import level_weights, losses, outputs_of, probabilities, slots_of, threshold_targets
-from kardia.model.tasks import Task
+from kardia.student.ordinal import level_weights, losses, outputs_of, probabilities, slots_of, threshold_targets
+from kardia.student.tasks import Task
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kardia.model.tasks import Task
+from kardia.student.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np

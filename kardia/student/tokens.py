@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kardia.errors import ProfileError
-from kardia.model.reading import Reading, cut_tokens
+from kardia.student.reading import Reading, cut_tokens
 
 __all__ = ["Coded", "Coder", "Kind", "special_tokens"]
 

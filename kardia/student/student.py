@@ -20,8 +20,9 @@ from typing import Any, Literal
 
 from kardia.errors import MissingExtra, OutputError, ProfileError
 from kardia.files import write_text
-from kardia.model.backbone import Backbone, find_backbone, load_model, load_tokenizer, quiet, weights_digest
-from kardia.model.manifest import (
+from kardia.pretrained import quiet
+from kardia.student.backbone import Backbone, find_backbone, load_model, load_tokenizer, weights_digest
+from kardia.student.manifest import (
     ADAPTER,
     BACKBONE,
     HEADS,
@@ -34,11 +35,11 @@ from kardia.model.manifest import (
     read_manifest,
     student_digest,
 )
-from kardia.model.network import Network, positions_of
-from kardia.model.ordinal import Slot, slots_of
-from kardia.model.reading import Reading
-from kardia.model.tasks import Task
-from kardia.model.tokens import Coder
+from kardia.student.network import Network, positions_of
+from kardia.student.ordinal import Slot, slots_of
+from kardia.student.reading import Reading
+from kardia.student.tasks import Task
+from kardia.student.tokens import Coder
 
 __all__ = [
     "MANIFEST",
@@ -220,7 +221,7 @@ class Student:
                 _save_adapter(model, staged / ADAPTER, dtype)
             elif self.weights == "backbone":
                 state = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
-                with quiet():
+                with quiet(warnings=False):
                     model.save_pretrained(staged / BACKBONE, state_dict=state)
                 self.coder.tokenizer.save_pretrained(staged / BACKBONE)
             data = self.manifest().model_dump(mode="json", exclude_none=True)
@@ -291,7 +292,7 @@ def _adapted(model: Any, lora: Lora, backbone: Backbone) -> Any:
         base_model_name_or_path=backbone.model,
     )
     try:
-        with quiet():
+        with quiet(warnings=False):
             adapted = peft.get_peft_model(model, config)
     except ValueError as problem:
         raise ProfileError(str(problem).splitlines()[0], key="lora.targets") from None
@@ -304,7 +305,7 @@ def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
     if not (folder / "adapter_config.json").is_file():
         raise ProfileError("holds no adapter: adapter_config.json is not in it", file=str(folder))
     try:
-        with quiet():
+        with quiet(warnings=False):
             adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=not merge)
     except (RuntimeError, ValueError, KeyError) as problem:
         raise ProfileError(f"does not fit its backbone: {str(problem).splitlines()[0]}", file=str(folder)) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kardia.errors import ProfileError
-from kardia.model.backbone import load_tokenizer
-from kardia.model.reading import Reading
-from kardia.model.tokens import Coder, special_tokens
+from kardia.student.backbone import load_tokenizer
+from kardia.student.reading import Reading
+from kardia.student.tokens import Coder, special_tokens
 
 PAIRS = [("my dog died", "sorry, that hurts"), ("", "tell me more"), ("exam", ""), ("why why why", "a [SEP] b </s> c")]
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt
 
-from kardia.judge.options import Strict
+from kardia.strict import Strict
 
 __all__ = ["GAP", "Reading", "cut_tokens", "parted"]
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kardia.errors import ProfileError
-from kardia.model.backbone import Backbone
-from kardia.model.network import collate
-from kardia.model.ordinal import probabilities
-from kardia.model.scorer import Scorer, batches
-from kardia.model.student import Student
-from kardia.model.tasks import tasks_of
-
-from . import tiny
+from kardia.student.backbone import Backbone
+from kardia.student.network import collate
+from kardia.student.ordinal import probabilities
+from kardia.student.scorer import Scorer, batches
+from kardia.student.student import Student
+from kardia.student.tasks import tasks_of
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 torch = pytest.importorskip("torch", reason="students need kardia[local]")

@@ -6,15 +6,14 @@ import json
 import shutil
 
 import pytest
+import tiny
 
 from kardia.errors import InputError, MissingExtra, OutputError, ProfileError
-from kardia.model.backbone import Backbone, find_backbone, weights_digest
-from kardia.model.reading import Reading
-from kardia.model.scorer import Scorer
-from kardia.model.student import Lora, Student, is_student, read_manifest, student_digest
-from kardia.model.tasks import tasks_of
-
-from . import tiny
+from kardia.student.backbone import Backbone, find_backbone, weights_digest
+from kardia.student.reading import Reading
+from kardia.student.scorer import Scorer
+from kardia.student.student import Lora, Student, is_student, read_manifest, student_digest
+from kardia.student.tasks import tasks_of
 
 np = pytest.importorskip("numpy", reason="students need kardia[local]")
 torch = pytest.importorskip("torch", reason="students need kardia[local]")

@@ -6,8 +6,8 @@ import pytest
 from making import binary, choice, criterion, make, ordinal
 
 from kardia.errors import RubricError
-from kardia.model.tasks import Task, task_digest, task_of, tasks_of
 from kardia.rubric.rubric import Part
+from kardia.student.tasks import Task, task_digest, task_of, tasks_of
 
 
 def digest(data, target="reply"):
