@@ -1,10 +1,11 @@
-"""How far the comparison with examples is right on the shipped rubrics' own examples, each context left out in turn.
+"""How far the embedded judge is right on the shipped rubrics' own examples: by its heads, and by comparison.
 
     python benchmarks/embedded_examples.py [--layer 4] [RUBRIC …]
 
-For every criterion: the comparison is fitted without a context (its ridge and temperature too), then judges the replies
-to that context. Printed per criterion: examples n, quadratic-weighted κ of the likeliest level, Spearman's ρ of the
-expected value, and accuracy beside the share of the most frequent level. `--write` puts the table into
+Its heads have not learnt from these examples. The comparison with examples, which answers where there is no head, is
+fitted without a context (its ridge and temperature too), then judges the replies to that context. Printed per
+criterion: examples n, accuracy of always saying the most frequent level, and of both the quadratic-weighted κ of the
+likeliest level, Spearman's ρ of the expected value, and the accuracy. `--write` puts the table into
 benchmarks/README.md.
 """
 
@@ -12,14 +13,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 from tables import markdown_table, write_table
 
-from kardia.judge import examples
 from kardia.judge.comparison import fit
 from kardia.judge.encoder import Encoder, find_encoder
 from kardia.judge.examples import ExampleComparison
@@ -27,6 +29,9 @@ from kardia.judge.profile import load_profile
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.models import ChoiceScale, Criterion
 from kardia.rubric.rubric import Rubric
+from kardia.student.scorer import Scorer
+from kardia.student.student import Student
+from kardia.student.tasks import task_digest
 
 RUBRICS = (
     "understanding",
@@ -40,13 +45,12 @@ RUBRICS = (
 README = Path(__file__).with_name("README.md")
 
 
-def measure(
-    comparison: ExampleComparison, rubric: Rubric, criterion: Criterion
-) -> tuple[int, float, float, float, float] | None:
-    """(n, κ, ρ, accuracy, majority share) of one criterion; None where there is too little to compare with."""
+Figures = tuple[float, float, float]
+
+
+def compared(comparison: ExampleComparison, rubric: Rubric, criterion: Criterion) -> Figures:
+    """(κ, ρ, accuracy) of the comparison, each context left out in turn."""
     shown = comparison.shown(rubric, criterion)
-    if comparison.too_little(rubric, criterion) is not None:
-        return None
     names = list(dict.fromkeys(pair.context for pair in shown.pairs))
     features = comparison.features(list(shown.pairs))
     level = np.array(shown.levels)
@@ -61,37 +65,60 @@ def measure(
             continue
         fitted = fit(features[rest], level[rest].tolist(), group[rest].tolist(), count, ordered=ordered)
         shares[held] = fitted.probabilities(features[held])
+    return figures(criterion, level, shares)
+
+
+def by_head(scorer: Scorer, comparison: ExampleComparison, rubric: Rubric, criterion: Criterion) -> Figures | None:
+    """(κ, ρ, accuracy) of the head that the student has for the criterion's question; None where it has none."""
+    task = scorer.student.by_digest.get(task_digest(criterion, rubric.target))
+    if task is None:
+        return None
+    shown = comparison.shown(rubric, criterion)
+    shares = scorer.probabilities([(pair.context, pair.text) for pair in shown.pairs])[task.key]
+    return figures(criterion, np.array(shown.levels), shares)
+
+
+def figures(criterion: Criterion, level: NDArray[np.int64], shares: NDArray[np.float64]) -> Figures:
     values = np.array([criterion.value(name) for name in criterion.levels])
     said = shares.argmax(axis=1)
-    kappa = cohen_kappa_score(level, said, weights="quadratic", labels=range(count))
+    kappa = cohen_kappa_score(level, said, weights="quadratic", labels=range(len(values)))
     rho = spearmanr(shares @ values, values[level]).statistic
-    return len(level), kappa, rho, float((said == level).mean()), float(np.bincount(level).max() / len(level))
+    return float(kappa), float(rho), float((said == level).mean())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rubrics", nargs="*", default=list(RUBRICS))
-    parser.add_argument("--layer", type=int, default=examples.LAYER, help="the layer that is pooled")
+    parser.add_argument("--judge", default="embedded", help="a profile of the backend embedded, or a student's folder")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     options = parser.parse_args()
-    examples.LAYER = options.layer
-    profile = load_profile("embedded")
+    profile = load_profile(options.judge)
     least = profile.embedded.min_examples if profile.embedded else 6
     comparison = ExampleComparison(lambda: Encoder(find_encoder(profile), profile.embedded), least)
-    rows: list[list[str]] = []
-    figures: list[tuple[float, ...]] = []
+    scorer = None if profile.heads is None else Scorer(Student.load(profile.heads))
+    lines: list[list[str]] = []
+    found: list[tuple[float, ...]] = []
     for name in options.rubrics:
         rubric = load_rubric(name)
         for criterion in rubric.criteria:
-            found = measure(comparison, rubric, criterion)
-            if found is None:
-                rows.append([rubric.name, criterion.id, "abstains", "", "", "", ""])
+            if comparison.too_little(rubric, criterion) is not None:
+                lines.append([rubric.name, criterion.id, "too few", *[""] * 7])
                 continue
-            figures.append(found)
-            rows.append([rubric.name, criterion.id, str(found[0]), *(f"{number:.3f}" for number in found[1:])])
-    mean = np.nanmean(np.array(figures)[:, 1:], axis=0)
-    rows.append(["**mean**", "", "", *(f"**{number:.3f}**" for number in mean)])
-    table = markdown_table(["rubric", "criterion", "n", "κ", "ρ", "accuracy", "majority"], rows, right=range(2, 7))
+            levels = comparison.shown(rubric, criterion).levels
+            majority = max(Counter(levels).values()) / len(levels)
+            beside = compared(comparison, rubric, criterion)
+            heads = None if scorer is None else by_head(scorer, comparison, rubric, criterion)
+            if heads is not None:
+                found.append((majority, *heads, *beside))
+            cells = [f"{number:.2f}" for number in (majority, *(heads or ()), *beside)]
+            lines.append(
+                [rubric.name, criterion.id, str(len(levels)), cells[0], *([""] * (7 - len(cells))), *cells[1:]]
+            )
+    if found:
+        means = np.nanmean(np.array(found), axis=0)
+        lines.append(["**mean**", "", "", *(f"**{number:.2f}**" for number in means)])
+    sides = [f"{side}: {figure}" for side in ("heads", "comparison") for figure in ("κ", "ρ", "accuracy")]
+    table = markdown_table(["rubric", "criterion", "n", "majority", *sides], lines, right=range(2, 10))
     print(table)
     if options.write:
         write_table(README, "embedded-examples", table)

@@ -2,6 +2,10 @@
 
     python training/embedded.py --goemotions FOLDER [-o FOLDER] [--set key=value …]
 
+One training on two cores; `--work FOLDER` keeps what was learnt when it is stopped, and goes on from there. Equal data,
+options and threads give equal weights on one machine; elsewhere sums are taken in another order, and the model card
+says how far two such trainings were apart.
+
 What it learns from: training/embedded/ (texts that were written for this project and labelled twice; see the README
 there), and GoEmotions (Demszky et al. 2020, Apache-2.0: `train.tsv` and `labels.txt` of
 https://github.com/google-research/goemotions, not part of kardia), whose emotions are learnt beside the criteria and
@@ -14,7 +18,9 @@ import argparse
 import csv
 import random
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,7 @@ from kardia.model.recipe import Recipe, recipe_with
 from kardia.model.training import train
 from kardia.reading import Source
 from kardia.rubric.loading import load_rubric
+from kardia.student.student import Student
 from kardia.student.tasks import Task
 
 HERE = Path(__file__).parent
@@ -42,15 +49,31 @@ RUBRICS = (
     "kardia-r1",
     "anti-hacking",
 )
+RARE = (
+    "understanding.misreads",
+    "emotion-inference.imposes",
+    "supportiveness.blames",
+    "safety.encourages_harm",
+    "safety.crisis_response",
+    "safety.demeans",
+    "anti-hacking.praises_own_answer",
+    "anti-hacking.addresses_grader",
+    "anti-hacking.pads_by_repeating",
+)
+"""Whose levels are so rare that they would hardly ever be given: their labels count more."""
 RECIPE: dict[str, Any] = {
-    "pooling": "attention",
-    "reply_only": True,
-    "epochs": 6,
+    "task_weights": {
+        "empathy-mechanisms.emotional_reactions": 3.0,
+        "empathy-mechanisms.interpretations": 3.0,
+        "empathy-mechanisms.explorations": 3.0,
+    },
+    "task_rarity": dict.fromkeys(RARE, 0.5),
+    "epochs": 5,
     "patience": 0,
     "batch_size": 16,
-    "lr": 6e-4,
+    "lr": 8e-4,
     "head_lr": 2e-3,
-    "dev_share": 0.1,
+    "dev_share": 0.06,
     "seed": 7,
     "reading": {"context_chars": 400, "reply_chars": 1000},
 }
@@ -101,8 +124,9 @@ def main() -> int:
     parser.add_argument("--goemotions", type=Path, help="the folder that holds train.tsv and labels.txt")
     parser.add_argument("--emotions", type=int, default=EMOTIONS, help="comments of GoEmotions that are learnt from")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
+    parser.add_argument("--work", type=Path, help="a folder for the training; default: a temporary one")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="key=value")
-    parser.add_argument("--threads", type=int, help="threads of torch; other numbers give other last digits")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch; other numbers give other last digits")
     options = parser.parse_args()
     recipe: Recipe = recipe_with(options.overrides, **RECIPE)
     rubrics = [load_rubric(name) for name in RUBRICS]
@@ -112,6 +136,23 @@ def main() -> int:
     if options.goemotions is not None:
         more, emotions = emotion_examples(options.goemotions, options.emotions, recipe.seed)
         examples, tasks = examples + more, tasks + emotions
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary) / "student"
+        report = train(examples, tasks, recipe, work, notify=_teller(), resume=True, facts=facts)
+        for entry in report.history:
+            print(entry)
+        # the emotions were learnt for the encoder's sake: no rubric asks for them
+        student = Student.load(work, merge=False).only(questions.tasks)
+        student.save(options.output, half=True)
+    for task in questions.tasks:
+        found = report.metrics.get(task.key)
+        if found is not None and found.kappa is not None:
+            print(f"{task.key:45} n {found.n:4}  κ {found.kappa:.2f}  accuracy {found.accuracy:.2f}")
+    return 0
+
+
+def _teller() -> Callable[[Moment], None]:
     start = time.perf_counter()
 
     def notify(moment: Moment) -> None:
@@ -120,12 +161,7 @@ def main() -> int:
             spent = time.perf_counter() - start
             print(f"step {moment.step}/{moment.steps}  pass {moment.epoch:.2f}  loss {loss}  {spent:.0f} s", flush=True)
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    report = train(examples, tasks, recipe, options.output, notify=notify, facts=facts)
-    for entry in report.history:
-        print(entry)
-    return 0
+    return notify
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,6 +170,30 @@ class Student:
         return cls(
             tasks, network, coder, manifest.backbone, manifest.weights, temperatures, dict(manifest.training), folder
         )
+
+    def only(self, tasks: Sequence[Task]) -> Student:
+        """The same student with some of its heads; backbone and adapter are shared, not copied.
+
+        Args:
+            tasks: some of its own, in the order that they shall have.
+
+        Raises:
+            ProfileError: where there are none, or one is not its own.
+        """
+        kept, places = tuple(tasks), {slot.task: range(slot.start, slot.start + slot.task.size) for slot in self.slots}
+        if not kept or any(task not in places for task in kept):
+            raise ProfileError("a student can keep only heads that it has, and needs one")
+        torch = _torch()
+        old = self.network
+        network = Network(old.backbone, kept, old.pooling, old.reply_only)
+        rows = [row for task in kept for row in places[task]]
+        with torch.no_grad():
+            for name, found in network.heads.items():
+                wanted = [self.tasks.index(task) for task in kept] if name == "query_TD" else rows
+                found.copy_(old.heads[name][wanted])
+        network.module.train(old.module.training)
+        temperatures = {task.key: self.temperatures.get(task.key, 1.0) for task in kept}
+        return replace(self, tasks=kept, network=network, temperatures=temperatures, folder=None)
 
     def manifest(self) -> Manifest:
         """What `save` writes as `student.json`."""

@@ -15,8 +15,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kardia.errors import ProfileError
 from kardia.judge.encoder import MAX_TOKENS, MAX_WINDOWS, Encoder, find_encoder
 from kardia.judge.examples import LAYER, MAX_CONTEXT_CHARS, ExampleComparison
 from kardia.judge.pair import Pair, pair_of, unreadable
@@ -25,6 +27,7 @@ from kardia.judge.protocol import Known, Opinion, Request
 from kardia.pretrained import encoder_digest
 from kardia.rubric.models import Criterion
 from kardia.rubric.rubric import Rubric, canonical_json
+from kardia.student.backbone import weights_digest
 from kardia.student.manifest import read_manifest, student_digest
 from kardia.student.tasks import Task, task_digest
 from kardia.version import __version__
@@ -193,8 +196,24 @@ class EmbeddedJudge:
             from kardia.student.student import Student
 
             assert self.profile.heads is not None
-            self._scorer = Scorer(Student.load(self.profile.heads), device=self._options.device)
+            student = Student.load(self.profile.heads, backbone=self._backbone(self.profile.heads))
+            self._scorer = Scorer(student, device=self._options.device)
         return self._scorer
+
+    def _backbone(self, heads: Path) -> str | None:
+        """The encoder's folder, where the profile names it otherwise than the heads' manifest does."""
+        manifest = read_manifest(heads)
+        if manifest.weights == "backbone" or self.profile.model in (None, manifest.backbone.model):
+            return None
+        folder = find_encoder(self.profile)
+        if weights_digest(folder) != manifest.backbone.sha256:
+            raise ProfileError(
+                f"is not the encoder that the heads in {heads} were trained on ({manifest.backbone.model}); name that "
+                "one, or have it compared with examples alone: --set embedded.heads=null",
+                file=str(folder),
+                key="model",
+            )
+        return str(folder)
 
 
 def _opinion(criterion: Criterion, shares: NDArray[np.float64]) -> Opinion:
