@@ -1,15 +1,17 @@
 """Trains the heads and the adapter of the embedded judge, and writes them to judges/embedded/.
 
-    python training/embedded.py --goemotions FOLDER [-o FOLDER] [--set key=value …]
+    python training/embedded.py [-o FOLDER] [--work FOLDER] [--set key=value …]
 
 One training on two cores; `--work FOLDER` keeps what was learnt when it is stopped, and goes on from there. Equal data,
 options and threads give equal weights on one machine; elsewhere sums are taken in another order, and the model card
 says how far two such trainings were apart.
 
-What it learns from: training/embedded/ (texts that were written for this project and labelled twice; see the README
-there), and GoEmotions (Demszky et al. 2020, Apache-2.0: `train.tsv` and `labels.txt` of
-https://github.com/google-research/goemotions, not part of kardia), whose emotions are learnt beside the criteria and
-whose heads are dropped afterwards. The rubrics' own examples are not learnt from: the model card measures on them.
+What it learns from: training/embedded/, texts that were written for this project and labelled twice; see the README
+there. The rubrics' own examples are not learnt from: the model card measures on them.
+
+`--goemotions FOLDER` adds comments of GoEmotions (Demszky et al. 2020, Apache-2.0: `train.tsv` and `labels.txt` of
+https://github.com/google-research/goemotions, not part of kardia), whose emotions are learnt beside the criteria, and
+whose heads are dropped afterwards. The weights that ship are without them: the model card says why.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ RECIPE: dict[str, Any] = {
     "seed": 7,
     "reading": {"context_chars": 400, "reply_chars": 1000},
 }
-EMOTIONS = 12_000
+EMOTIONS = 5_000
 """Comments of GoEmotions that are learnt from."""
 EMOTION_WEIGHT = 0.1
 """What an emotion's label counts beside a criterion's."""

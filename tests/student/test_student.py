@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -213,3 +214,70 @@ def test_a_backbone_without_a_table_of_positions_has_a_limit(qwen, bert):
     known = Student.create(TASKS, Backbone(model=str(qwen)), kind="causal", reading=Reading(max_tokens=9000))
     assert known.coder.reading.max_tokens == 2046
     assert Student.create(TASKS, Backbone(model=str(bert))).coder.reading.max_tokens == 2048
+
+
+POOLINGS = [
+    {"lora": SMALL, "pooling": "mean"},
+    {"freeze": True, "pooling": "cls"},
+    {"pooling": "attention", "reply_only": True},
+]
+
+
+@pytest.mark.parametrize("more", POOLINGS, ids=lambda more: more["pooling"])
+@pytest.mark.parametrize("places", [(2, 0), (1,), (2, 1, 0)], ids=str)
+def test_some_of_the_heads(bert, tmp_path, more, places):
+    student = made(bert, **more)
+    student.training = {"seed": 3}
+    kept = [TASKS[place] for place in places]
+    before = probabilities(student)
+    state = {name: tensor.clone() for name, tensor in student.network.module.state_dict().items()}
+    part = student.only(kept)
+    assert part.tasks == tuple(kept)
+    assert part.temperatures == {task.key: 1.7 if task is TASKS[0] else 1.0 for task in kept}
+    assert (part.coder, part.training, part.weights) == (student.coder, student.training, student.weights)
+    assert (part.network.pooling, part.network.reply_only) == (student.network.pooling, student.network.reply_only)
+    after = probabilities(part)
+    assert list(after) == [task.key for task in kept]
+    assert largest(after, before) < 1e-6
+    # saved and read again it is the same
+    part.save(tmp_path)
+    again = Student.load(tmp_path)
+    assert (again.tasks, again.temperatures) == (part.tasks, part.temperatures)
+    assert largest(after, probabilities(again)) < 1e-6
+    # the one that it was taken from is as it was, whatever becomes of the part
+    with torch.no_grad():
+        for tensor in part.network.heads.values():
+            tensor.fill_(9.0)
+    part.temperatures[kept[0].key] = 5.0
+    assert (student.tasks, student.temperatures, student.folder) == (TASKS, {TASKS[0].key: 1.7}, None)
+    now = student.network.module.state_dict()
+    assert list(now) == list(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in now.items())
+    assert largest(before, probabilities(student)) == 0
+
+
+def test_some_of_the_heads_share_the_backbone(bert, tmp_path):
+    made(bert, lora=SMALL).save(tmp_path / "whole")
+    student = Student.load(tmp_path / "whole", merge=False)
+    part = student.only(TASKS[1:])
+    assert part.network.backbone is student.network.backbone
+    assert not part.network.module.training
+    assert part.folder is None
+    with pytest.raises(ProfileError, match="once it is saved"):
+        _ = part.digest
+    part.save(tmp_path / "part")
+    assert part.digest != student.digest
+    assert [taught.key for taught in read_manifest(tmp_path / "part").tasks] == [task.key for task in TASKS[1:]]
+    student.network.module.train()
+    assert student.only(TASKS).network.module.training
+
+
+def test_heads_that_a_student_does_not_have(bert):
+    student = made(bert, freeze=True)
+    another = tasks_of([tiny.rubric()])[0]
+    assert student.only([another]).tasks == (TASKS[0],)  # equal is as good as the same
+    for wanted in ([], [replace(TASKS[0], digest="sha256:" + "0" * 64)], [TASKS[0], replace(TASKS[1], key="b.c")]):
+        with pytest.raises(ProfileError, match="only heads that it has, and needs one"):
+            student.only(wanted)
+    with pytest.raises(ProfileError, match="only heads that it has"):
+        student.only(TASKS[:1]).only(TASKS[1:2])
