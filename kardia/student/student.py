@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -178,14 +179,16 @@ class Student:
             tasks: some of its own, in the order that they shall have.
 
         Raises:
-            ProfileError: where there are none, or one is not its own.
+            ProfileError: where there are none, one is not its own, or one is named twice.
         """
         kept, places = tuple(tasks), {slot.task: range(slot.start, slot.start + slot.task.size) for slot in self.slots}
         if not kept or any(task not in places for task in kept):
             raise ProfileError("a student can keep only heads that it has, and needs one")
+        if len(set(kept)) < len(kept):
+            raise ProfileError("a student can keep a head only once: name each task one time")
         torch = _torch()
         old = self.network
-        network = Network(old.backbone, kept, old.pooling, old.reply_only)
+        network = Network(old.backbone, kept, old.pooling, old.reply_only, old.dropout)
         rows = [row for task in kept for row in places[task]]
         with torch.no_grad():
             for name, found in network.heads.items():
@@ -193,7 +196,8 @@ class Student:
                 found.copy_(old.heads[name][wanted])
         network.module.train(old.module.training)
         temperatures = {task.key: self.temperatures.get(task.key, 1.0) for task in kept}
-        return replace(self, tasks=kept, network=network, temperatures=temperatures, folder=None)
+        facts = deepcopy(self.training)
+        return replace(self, tasks=kept, network=network, temperatures=temperatures, training=facts, folder=None)
 
     def manifest(self) -> Manifest:
         """What `save` writes as `student.json`."""

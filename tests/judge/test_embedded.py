@@ -35,9 +35,14 @@ KIND = "Oh no. After all those weeks of work, of course you dread that talk. Do 
 COLD = "Should have studied more. Stop whining and get over it, nobody cares."
 
 
+def comparing() -> JudgeProfile:
+    """The shipped judge without its heads: what it does with criteria that it was not taught."""
+    return load_profile("embedded", ["embedded.heads=null"])
+
+
 @pytest.fixture(scope="module")
 def judge() -> EmbeddedJudge:
-    return EmbeddedJudge(load_profile("embedded"))
+    return EmbeddedJudge(comparing())
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +153,7 @@ def test_it_is_a_judge_without_words(judge: EmbeddedJudge) -> None:
 @pytest.mark.encoder
 @encoder
 def test_its_identity_is_what_it_loads_and_how_much_it_reads(tmp_path: Path) -> None:
-    shipped = load_profile("embedded")
+    shipped = comparing()
     known = EmbeddedJudge(shipped).identity
     assert json.loads(known)["backend"] == "embedded"
     same = shipped.model_copy(update={"name": "another", "embedded": EmbeddedOptions(batch_size=1, min_examples=6)})
@@ -196,8 +201,8 @@ class TestJudging:
     def test_company_and_order_change_nothing(self, rubric: Rubric) -> None:
         replies = [KIND, COLD, "ok", "I hear you. " * 60, "Tell me more?", KIND]
         asked = [request(rubric, reply) for reply in replies]
-        together = ask(EmbeddedJudge(load_profile("embedded")), *asked)
-        judge = EmbeddedJudge(load_profile("embedded"))
+        together = ask(EmbeddedJudge(comparing()), *asked)
+        judge = EmbeddedJudge(comparing())
         alone = [ask(judge, each)[0] for each in reversed(asked)][::-1]
         assert together[0] == together[-1]
         for one, other in zip(together, alone, strict=True):
@@ -208,7 +213,7 @@ class TestJudging:
 
     def test_the_same_twice(self, rubric: Rubric) -> None:
         asked = [request(rubric, KIND), request(rubric, COLD)]
-        first, second = (ask(EmbeddedJudge(load_profile("embedded")), *asked) for _ in range(2))
+        first, second = (ask(EmbeddedJudge(comparing()), *asked) for _ in range(2))
         assert first == second
 
     def test_one_criterion_a_request_is_the_same_as_all_in_one(self, judge: EmbeddedJudge, rubric: Rubric) -> None:
@@ -270,7 +275,7 @@ class TestJudging:
         assert ask(judge, asked)[0]["warm"].probabilities is not None
 
     async def test_the_loop_stays_free(self, rubric: Rubric) -> None:
-        judge = EmbeddedJudge(load_profile("embedded"))
+        judge = EmbeddedJudge(comparing())
         await judge.answer([request(rubric, KIND)])
         asked = [request(rubric, f"{KIND} That is the {number}th time.") for number in range(48)]
         working = asyncio.create_task(judge.answer(asked))

@@ -164,8 +164,11 @@ def test_other_weights_below_are_refused(bert, tmp_path):
 
 
 def test_a_folder_that_is_no_student(bert, tmp_path):
-    with pytest.raises(ProfileError, match=r"holds no student: student.json is not in it"):
-        Student.load(tmp_path)
+    for meets in (Student.load, read_manifest, student_digest):
+        for folder in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(ProfileError) as caught:
+                meets(folder)
+            assert str(caught.value) == f"{folder}: holds no student: student.json is not in it"
     made(bert, lora=SMALL).save(tmp_path)
     path = tmp_path / "student.json"
     whole = path.read_text()
@@ -272,6 +275,18 @@ def test_some_of_the_heads_share_the_backbone(bert, tmp_path):
     assert student.only(TASKS).network.module.training
 
 
+def test_some_of_the_heads_share_nothing_else_that_changes(bert):
+    student = made(bert, freeze=True, dropout=0.4)
+    student.training = {"seed": 3, "labels": {"world.tone": 9}}
+    part = student.only(TASKS[1:])
+    assert part.training == student.training
+    assert part.network.dropout == student.network.dropout == 0.4
+    part.training["labels"]["world.tone"] = 0
+    part.training["seed"] = part.temperatures["world.tone"] = 8
+    assert student.training == {"seed": 3, "labels": {"world.tone": 9}}
+    assert student.temperatures == {TASKS[0].key: 1.7}
+
+
 def test_heads_that_a_student_does_not_have(bert):
     student = made(bert, freeze=True)
     another = tasks_of([tiny.rubric()])[0]
@@ -281,3 +296,6 @@ def test_heads_that_a_student_does_not_have(bert):
             student.only(wanted)
     with pytest.raises(ProfileError, match="only heads that it has"):
         student.only(TASKS[:1]).only(TASKS[1:2])
+    for wanted in ([TASKS[1], TASKS[1]], [TASKS[0], TASKS[2], another]):
+        with pytest.raises(ProfileError, match="can keep a head only once"):
+            student.only(wanted)
