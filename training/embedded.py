@@ -73,7 +73,7 @@ RECIPE: dict[str, Any] = {
     "epochs": 5,
     "patience": 0,
     "batch_size": 16,
-    "lr": 8e-4,
+    "lr": 6e-4,
     "head_lr": 2e-3,
     "dev_share": 0.06,
     "seed": 7,
