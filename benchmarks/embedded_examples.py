@@ -1,6 +1,6 @@
 """How far the embedded judge is right on the shipped rubrics' own examples: by its heads, and by comparison.
 
-    python benchmarks/embedded_examples.py [--layer 4] [RUBRIC …]
+    python benchmarks/embedded_examples.py [RUBRIC …]
 
 Its heads have not learnt from these examples. The comparison with examples, which answers where there is no head, is
 fitted without a context (its ridge and temperature too), then judges the replies to that context. Printed per

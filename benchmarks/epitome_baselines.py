@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,42 @@ OWN_LIFE = (
     2,
 )
 """A wider rule for interpretations: annotators took whatever tells of the replier's own life for understanding."""
+ALWAYS, ALONE, FITTED = "always the most frequent level", "three rules alone", "three rules + length, fitted"
+"""What is there for every mechanism, so that it has a mean of the three."""
 STRENGTHS = (1.0, 3.0)
 """C of the logistic regression, the inverse of its L2 penalty."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a judge is held against.
+
+    Attributes:
+        name: in the lines of a mechanism.
+        levels: one for each row.
+        kind: ALWAYS, ALONE or FITTED; None for what other mechanisms do not have.
+    """
+
+    name: str
+    levels: list[int]
+    kind: str | None
+
+
+def baselines(rows: Sequence[Row], train: Sequence[Row] | None, mechanism: str) -> list[Baseline]:
+    """Those of one mechanism; what is fitted is left out where there is nothing to fit it on."""
+    often = commonest(rows, mechanism)
+    name, pattern, level = RULES[mechanism]
+    found = [
+        Baseline(f"always {often}", [often] * len(rows), ALWAYS),
+        Baseline(f"{name}: {level}", rule(rows, pattern, level), ALONE),
+    ]
+    if mechanism == "interpretations":
+        name, pattern, level = OWN_LIFE
+        found.append(Baseline(f"{name}: {level}", rule(rows, pattern, level), None))
+    if train is not None:
+        levels, chosen = regexes_and_length(train, rows, mechanism)
+        found.append(Baseline(f"{FITTED}: {chosen}", levels, FITTED))
+    return found
 
 
 def rule(rows: Sequence[Row], pattern: re.Pattern[str], level: int) -> list[int]:

@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 from kardia.answer import from_distribution
 from kardia.conversation import Conversation, Message
+from kardia.errors import InputError
 from kardia.judge.backends.embedded import EmbeddedJudge
 from kardia.judge.profile import load_profile
 from kardia.judge.protocol import Known, Request
@@ -49,16 +50,23 @@ class Figures:
     accuracy: float
 
 
-def find_data(given: str | None) -> Path | None:
-    """dev.jsonl: as given, or under $KARDIA_BENCH_DATA; None where there is none."""
-    if given is not None:
-        path = Path(given)
-        path = path / "dev.jsonl" if path.is_dir() else path
-    elif root := os.environ.get("KARDIA_BENCH_DATA"):
-        path = Path(root) / "epitome" / "dev.jsonl"
-    else:
-        return None
-    return path if path.is_file() else None
+def find_data(given: Sequence[str]) -> list[Path]:
+    """The files that are given, each once and a folder's dev.jsonl for a folder, or dev.jsonl under $KARDIA_BENCH_DATA.
+
+    Raises:
+        InputError: none is given, or one is not there.
+    """
+    root = os.environ.get("KARDIA_BENCH_DATA")
+    named = [Path(one) for one in given] or ([Path(root) / "epitome"] if root else [])
+    files = {path.resolve(): path for path in (one / "dev.jsonl" if one.is_dir() else one for one in named)}
+    missing = next((path for path in files.values() if not path.is_file()), None)
+    if missing is not None or not files:
+        raise InputError(
+            "there is no EPITOME file to measure on: name it by --data PATH/epitome/dev.jsonl, or set "
+            "KARDIA_BENCH_DATA to the folder that holds epitome/dev.jsonl",
+            file=None if missing is None else str(missing),
+        )
+    return list(files.values())
 
 
 def beside(data: Path) -> Path | None:
@@ -115,25 +123,31 @@ def figures(observed: Sequence[int], said: Sequence[int]) -> Figures:
     return Figures(float(kappa), float(macro), float(accuracy_score(observed, said)))
 
 
-def kappa_gains(
-    observed: Sequence[int],
-    first: Sequence[int],
-    second: Sequence[int],
-    groups: Sequence[str],
-    samples: int,
-    seed: int = 0,
-) -> NDArray[np.float64]:
-    """κ(first) − κ(second) in each of so many resamples of the groups, drawn with replacement, all their rows with
-    them."""
-    names = {group: place for place, group in enumerate(dict.fromkeys(groups))}
-    place_N = np.array([names[group] for group in groups])
-    drawn_SG = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)
-    tables = []
-    for said in (first, second):
-        cells_GC = np.zeros((len(names), len(LEVELS) ** 2))
-        np.add.at(cells_GC, (place_N, np.array(observed) * len(LEVELS) + np.array(said)), 1)
-        tables.append((drawn_SG @ cells_GC).reshape(samples, len(LEVELS), len(LEVELS)))
-    return _kappas(tables[0]) - _kappas(tables[1])
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Groups drawn with replacement, all their rows with them: the same draws for whatever is measured in them.
+
+    Attributes:
+        group_N: the number of each row's group.
+        times_SG: how often each group is in each resample.
+    """
+
+    group_N: NDArray[np.int64]
+    times_SG: NDArray[np.int64]
+
+    @classmethod
+    def drawn(cls, groups: Sequence[str], samples: int, seed: int = 0) -> Resamples:
+        names = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+        shares_G = np.full(len(names), 1 / len(names))
+        times_SG = np.random.default_rng(seed).multinomial(len(names), shares_G, size=samples)
+        return cls(np.array([names[group] for group in groups]), times_SG)
+
+    def kappas(self, observed: Sequence[int], said: Sequence[int]) -> NDArray[np.float64]:
+        """The quadratic-weighted κ in each resample."""
+        samples, groups = self.times_SG.shape
+        cells_GC = np.zeros((groups, len(LEVELS) ** 2))
+        np.add.at(cells_GC, (self.group_N, np.array(observed) * len(LEVELS) + np.array(said)), 1)
+        return _kappas((self.times_SG @ cells_GC).reshape(samples, len(LEVELS), len(LEVELS)))
 
 
 def _kappas(table_SLL: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -91,8 +91,9 @@ def distill(
     pairs = list(dict.fromkeys((example.context, example.reply) for example in examples))
     if export is not None:
         from kardia.model.export import check_export
+        from kardia.model.start import build_of
 
-        check_export(recipe.kind, recipe.pooling, rubrics[0], tasks, len(pairs))
+        check_export(*build_of(recipe), rubrics[0], tasks, len(pairs))
     halt = Halt()
     try:
         with _stoppable(halt), _progress() as notify:

@@ -61,15 +61,22 @@ def _what(manifest: Manifest) -> str:
         "frozen": "frozen",
     }[manifest.weights]
     reading = manifest.reading
+    digest = manifest.training.get("start")
+    went = "" if digest is None else f"\n- goes on from: {_start(manifest)}, the student of sha256 {digest}"
     return f"""\
 A student: a small model that says, for a context and a reply, how likely each level of {len(manifest.tasks)} criteria
 is. It was made by `kardia distill`.
 
 - backbone: {manifest.backbone.model}{f" at {manifest.backbone.revision}" if manifest.backbone.revision else ""}, {of}
-- weights of the backbone: sha256 {manifest.backbone.sha256 or "not known"}
+- weights of the backbone: sha256 {manifest.backbone.sha256 or "not known"}{went}
 - pooling: {manifest.pooling}{" over the reply" if manifest.reply_only else ""}; a head of thresholds for each ordered
   scale, of options for each choice
 - reads the last {reading.context_chars:,} characters of the context and {reading.reply_chars:,} of the reply"""
+
+
+def _start(manifest: Manifest) -> str:
+    """What people call the student that this one goes on from."""
+    return Path((manifest.training.get("recipe") or {}).get("start") or "").name or "another student"
 
 
 def _use(name: str) -> str:
@@ -102,12 +109,17 @@ def _measures(manifest: Manifest, metrics: Mapping[str, TaskMetrics]) -> str:
                 _number(found.ece_after),
             ]
         )
+    again = (
+        ""
+        if manifest.training.get("start") is None
+        else f"\nWhat {_start(manifest)} had learnt from may be among it: then they flatter more."
+    )
     heads = ["criterion", "n", "κ", "macro-F1", "accuracy", "majority", "ECE before", "ECE after"]
     return f"""\
 ## How good it is
 
 On the part of the examples that was held out, by conversation. The best pass and the temperatures were chosen on the
-same part, so these figures flatter a little; few labels (n) prove little.
+same part, so these figures flatter a little; few labels (n) prove little.{again}
 
 {_table(heads, rows)}
 
@@ -119,7 +131,7 @@ def _training(manifest: Manifest) -> str:
     facts = manifest.training
     lines = []
     for key, value in facts.items():
-        if key in ("history", "labels"):
+        if key in ("history", "labels", "start"):
             continue
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         lines.append(f"- {key}: {shown}")

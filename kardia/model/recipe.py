@@ -17,6 +17,8 @@ from kardia.yamlfile import parse_scalar
 
 __all__ = ["Recipe", "recipe_with"]
 
+_BROUGHT = ("backbone", "revision", "sha256", "kind", "freeze", "pooling", "reply_only")
+"""What is settled by the student that is gone on from."""
 _BY_TASK = ("task_weights", "task_rarity")
 
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -33,10 +35,13 @@ class Recipe(Strict):
     """The commit on the hub."""
     sha256: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The digest of its weights, where only those will do."""
+    start: StrictStr | None = None
+    """A student to go on from: its folder, or the judge profile that has it as heads, such as `embedded`. It brings
+    backbone, adapter, pooling and reading, and the heads of the tasks that ask the same."""
     kind: Literal["encoder", "causal"] = "encoder"
     """encoder: BERT and its kin; causal: a language model."""
     lora: Lora | None = Field(default_factory=Lora)
-    """The adapter; null: the whole backbone is trained."""
+    """The adapter; null: the whole backbone is trained. With `start`: null, or the other student's own."""
     freeze: StrictBool = False
     """With `lora: null`: only the heads are trained."""
     pooling: Literal["mean", "cls", "attention", "last"] | None = None
@@ -44,7 +49,7 @@ class Recipe(Strict):
     reply_only: StrictBool = False
     """With the pooling `attention`: over the reply's tokens alone."""
     reading: Reading = Field(default_factory=Reading)
-    """How much of the texts is read."""
+    """How much of the texts is read. With `start`: what is not said here is as the other student reads."""
     epochs: Annotated[float, Field(gt=0)] = 8
     """Passes over the examples, at most."""
     max_steps: Count | None = None
@@ -85,6 +90,14 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
+        brought = [key for key in _BROUGHT if key in self.model_fields_set and getattr(self, key) != _default(key)]
+        if self.start is not None and self.lora not in (None, Lora()):
+            brought.append("lora")
+        if self.start is not None and brought:
+            raise ValueError(
+                f"`start` is another student, which has {', '.join(brought)} settled: leave that out"
+                + (" (`lora: null`, which trains its whole backbone, is possible)" if "lora" in brought else "")
+            )
         if self.freeze and self.lora is not None:
             raise ValueError("`freeze: true` goes with `lora: null`")
         if self.kind == "encoder" and self.pooling == "last":
@@ -98,6 +111,10 @@ class Recipe(Strict):
     @property
     def backbone_lr(self) -> float:
         return self.lr if self.lr is not None else 1e-3 if self.lora is not None else 1e-4
+
+
+def _default(key: str) -> Any:
+    return Recipe.model_fields[key].get_default(call_default_factory=True)
 
 
 def recipe_with(overrides: Sequence[str], **known: Any) -> Recipe:

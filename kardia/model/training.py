@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from operator import mul
@@ -27,8 +28,8 @@ from kardia.model.loop import SELECT, Learnt, Moment, learn
 from kardia.model.metrics import TaskMetrics, cross_entropy, task_metrics
 from kardia.model.metrics import kappa as kappa_of
 from kardia.model.recipe import Recipe
+from kardia.model.start import begun, start_of
 from kardia.pretrained import quiet
-from kardia.student.backbone import Backbone, default_backbone
 from kardia.student.manifest import check_place
 from kardia.student.ordinal import level_weights, outputs_of, probabilities, slots_of, threshold_targets
 from kardia.student.scorer import Scorer
@@ -93,15 +94,18 @@ def train(
         facts: further facts for the manifest and the card, such as the rubrics' names and where the labels are from.
 
     Raises:
-        InputError: where the examples do not fit the tasks, `dev` shares groups with them, or what is to be resumed was
-            another training.
+        InputError: where the examples do not fit the tasks, `dev` shares groups with them, what is to be resumed was
+            another training, or the student to go on from is none, or lies in `folder`.
         OutputError: where the folder holds something else.
-        ProfileError: where the backbone cannot be used.
+        ProfileError: where the backbone, or the student to go on from, cannot be used.
         MissingExtra: where torch, transformers, accelerate or peft are not installed.
         Interrupted: where it was halted.
     """
     check_place(folder)
     _check_device(recipe)
+    start = start_of(recipe)
+    if start is not None:
+        start.check_apart(folder)
     check_examples([*examples, *(dev or ())], tasks)
     if dev is None:
         train_rows, dev_rows = split(examples, recipe.dev_share, recipe.seed)
@@ -110,19 +114,9 @@ def train(
         learning, held = list(examples), list(dev)
         _check_apart(learning, held)
     _check_shares(learning, tasks, recipe)
-    student = Student.create(
-        tasks,
-        _backbone_of(recipe),
-        kind=recipe.kind,
-        pooling=recipe.pooling,
-        reply_only=recipe.reply_only,
-        lora=recipe.lora,
-        freeze=recipe.freeze,
-        reading=recipe.reading,
-        dropout=recipe.dropout,
-        seed=recipe.seed,
-    )
+    student = begun(tasks, recipe, start)
     known = {
+        **({} if start is None else {"start": start.digest}),
         "data": data_hash([*learning, *held]),
         "examples": len(learning),
         "dev": len(held),
@@ -131,9 +125,14 @@ def train(
         "seed": recipe.seed,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = _checkpoint(folder, {**known, "tasks": [task.digest for task in tasks]}, resume)
+    asked: dict[str, Any] = {**known, "tasks": [task.digest for task in tasks]}
+    if start is not None and "reading" in recipe.model_fields_set:
+        # the recipe leaves out what is usual, and here usual is what the other student reads
+        asked["reading"] = student.coder.reading.model_dump()
+    checkpoint = _checkpoint(folder, asked, resume)
+    skilled: AbstractSet[str] = set() if start is None else start.skilled(tasks)
     history = _run(
-        student, learning, held, recipe, folder / CHECKPOINTS, checkpoint=checkpoint, notify=notify, halt=halt
+        student, learning, held, recipe, folder / CHECKPOINTS, skilled, checkpoint=checkpoint, notify=notify, halt=halt
     )
     if halt is not None and halt.requested:
         raise Interrupted(f"the training was stopped; what was learnt so far lies in {folder / CHECKPOINTS}")
@@ -142,19 +141,13 @@ def train(
         **(facts or {}),
         **known,
         "history": history,
-        "versions": _versions(recipe),
+        "versions": _versions(student),
     }
     student.network.module.cpu()
     student.save(folder, half=recipe.half)
     write_card(student, metrics, folder)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return Report(folder, metrics, student.training, history)
-
-
-def _backbone_of(recipe: Recipe) -> Backbone:
-    if recipe.backbone is None:
-        return default_backbone()
-    return Backbone(model=recipe.backbone, revision=recipe.revision, sha256=recipe.sha256)
 
 
 def _check_device(recipe: Recipe) -> None:
@@ -193,10 +186,10 @@ def _check_apart(learning: Sequence[Labelled], held: Sequence[Labelled]) -> None
             )
 
 
-def _checkpoint(folder: Path, begun: Mapping[str, Any], resume: bool) -> Path | None:
+def _checkpoint(folder: Path, asked: Mapping[str, Any], resume: bool) -> Path | None:
     """The checkpoint to go on from; where there is none to, whatever lies there is removed."""
     place = folder / CHECKPOINTS
-    text = json.dumps(begun, ensure_ascii=False, sort_keys=True, indent=1) + "\n"
+    text = json.dumps(asked, ensure_ascii=False, sort_keys=True, indent=1) + "\n"
     found = sorted(
         (path for path in place.glob("checkpoint-*") if (path / "trainer_state.json").is_file()),
         key=lambda path: int(path.name.rpartition("-")[2]),
@@ -204,9 +197,9 @@ def _checkpoint(folder: Path, begun: Mapping[str, Any], resume: bool) -> Path | 
     if resume and found:
         before = place / BEGUN
         if not before.is_file() or before.read_text(encoding="utf-8") != text:
+            other = "had other examples, tasks or options" + (", or another start" if "start" in asked else "")
             raise InputError(
-                "what was begun here had other examples, tasks or options, and cannot be resumed with these; use the "
-                "same, or leave --resume out",
+                f"what was begun here {other}, and cannot be resumed with these; use the same, or leave --resume out",
                 file=str(folder),
             )
         return found[-1]
@@ -221,11 +214,12 @@ def _run(
     held: Sequence[Labelled],
     recipe: Recipe,
     folder: Path,
+    skilled: AbstractSet[str],
     **more: Any,
 ) -> list[dict[str, float]]:
     """Trains the student in place; one entry a pass."""
     learnt = _learnt(student, learning, recipe)
-    _start_biases(student, learnt)
+    _start_biases(student, learnt, skilled)
     pairs = [(each.context, each.reply) for each in held]
 
     def evaluate() -> dict[str, float]:
@@ -274,15 +268,16 @@ def _learnt(student: Student, examples: Sequence[Labelled], recipe: Recipe) -> L
     return Learnt(student.coder.code([(each.context, each.reply) for each in examples]), targets_NO, weights_NT)
 
 
-def _start_biases(student: Student, learnt: Learnt) -> None:
-    """The heads begin by saying the levels' shares: the first steps need not find them."""
+def _start_biases(student: Student, learnt: Learnt, skilled: AbstractSet[str]) -> None:
+    """New heads begin by saying the levels' shares: the first steps need not find them. `skilled`: the keys of tasks
+    whose heads were trained before."""
     import torch
 
     bias_O = student.network.heads["bias_O"]
     with torch.no_grad():
         for column, slot in enumerate(student.slots):
             known = learnt.weights_NT[:, column] > 0
-            if not bool(known.any()):
+            if slot.task.key in skilled or not bool(known.any()):
                 continue
             shares = learnt.targets_NO[known][:, slot.place].mean(0).clamp(0.01, 0.99)
             bias_O[slot.place] = torch.logit(shares) if slot.task.thresholds else shares.log()
@@ -336,9 +331,9 @@ def _calibrate(student: Student, held: Sequence[Labelled], recipe: Recipe) -> di
     return metrics
 
 
-def _versions(recipe: Recipe) -> dict[str, str]:
+def _versions(student: Student) -> dict[str, str]:
     found = {"kardia": __version__}
-    for name in ("torch", "transformers", "accelerate", *(("peft",) if recipe.lora else ())):
+    for name in ("torch", "transformers", "accelerate", *(("peft",) if student.weights == "adapter" else ())):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -23,6 +23,8 @@ from kardia.errors import MissingExtra, OutputError, ProfileError
 from kardia.files import write_text
 from kardia.pretrained import quiet
 from kardia.student.backbone import Backbone, find_backbone, load_model, load_tokenizer, weights_digest
+from kardia.student.heads import copy_heads, load_heads, origins_of, save_heads
+from kardia.student.lora import adapted, save_adapter, with_adapter
 from kardia.student.manifest import (
     ADAPTER,
     BACKBONE,
@@ -36,7 +38,7 @@ from kardia.student.manifest import (
     read_manifest,
     student_digest,
 )
-from kardia.student.network import Network, positions_of
+from kardia.student.network import Network, plain, positions_of
 from kardia.student.ordinal import Slot, slots_of
 from kardia.student.reading import Reading
 from kardia.student.tasks import Task
@@ -118,11 +120,8 @@ class Student:
         Raises:
             ProfileError: where there are no tasks, two have the same key, or the backbone cannot be used.
         """
+        _check_tasks(tasks)
         torch = _torch()
-        if not tasks:
-            raise ProfileError("a student needs at least one task")
-        if len({task.key for task in tasks}) < len(tasks):
-            raise ProfileError("two tasks of a student have the same key")
         folder = find_backbone(backbone)
         model = load_model(folder, torch.float32)
         reading = _bounded(reading or Reading(), model)
@@ -130,7 +129,7 @@ class Student:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if lora is not None:
-                weights, model = "adapter", _adapted(model, lora, backbone)
+                weights, model = "adapter", adapted(model, lora, backbone)
             elif freeze:
                 weights = "frozen"
                 model.requires_grad_(False)
@@ -140,6 +139,50 @@ class Student:
         coder = Coder(load_tokenizer(folder), kind, reading)
         network.module.eval()
         return cls(tuple(tasks), network, coder, known, weights)
+
+    @classmethod
+    def following(
+        cls,
+        folder: str | Path,
+        tasks: Sequence[Task],
+        *,
+        whole: bool = False,
+        reading: Reading | None = None,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> Student:
+        """A student that goes on from another: its backbone and adapter, its heads for the tasks that ask the same, and
+        untrained heads for the rest. Its temperatures are left behind: they belong to what they were fitted on.
+
+        Args:
+            folder: the other student's.
+            tasks: at least one.
+            whole: fold the adapter into the backbone, and train that as a whole; else what was trained is trained on,
+                and a backbone that was frozen stays so.
+            reading: default: as the other reads.
+            dropout: on the pooled state while training.
+            seed: of the new heads' first weights.
+
+        Raises:
+            ProfileError: as `create` and `load` do; and where a backbone that was trained as a whole should go on
+                otherwise.
+        """
+        _check_tasks(tasks)
+        torch = _torch()
+        if read_manifest(Path(folder)).weights == "backbone" and not whole:
+            raise ProfileError("its backbone was trained as a whole, and can only go on as a whole", file=str(folder))
+        old = cls.load(folder, merge=whole)
+        weights = "backbone" if whole else old.weights
+        model = old.network.backbone
+        if weights != "adapter":  # of an adapter's model peft has said what is trained
+            model.requires_grad_(whole)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = Network(model, tasks, old.network.pooling, old.network.reply_only, dropout)
+        copy_heads(old.network, old.tasks, network, tasks, origins_of(tasks, old.tasks))
+        coder = Coder(old.coder.tokenizer, old.coder.kind, _bounded(reading or old.coder.reading, model))
+        network.module.eval()
+        return cls(tuple(tasks), network, coder, old.backbone, weights)
 
     @classmethod
     def load(cls, folder: str | Path, *, backbone: str | None = None, merge: bool = True) -> Student:
@@ -159,10 +202,10 @@ class Student:
         place = folder / BACKBONE if manifest.weights == "backbone" else find_backbone(base)
         model = load_model(place, torch.float32)
         if manifest.weights == "adapter":
-            model = _with_adapter(model, folder / ADAPTER, merge)
+            model = with_adapter(model, folder / ADAPTER, merge)
         tasks = tuple(taught.task for taught in manifest.tasks)
         network = Network(model, tasks, manifest.pooling, manifest.reply_only)
-        _load_heads(network, tasks, folder)
+        load_heads(network, tasks, folder / HEADS)
         coder = Coder(load_tokenizer(place), manifest.kind, manifest.reading)
         temperatures = {taught.key: taught.temperature for taught in manifest.tasks}
         network.module.eval()
@@ -181,19 +224,14 @@ class Student:
         Raises:
             ProfileError: where there are none, one is not its own, or one is named twice.
         """
-        kept, places = tuple(tasks), {slot.task: range(slot.start, slot.start + slot.task.size) for slot in self.slots}
-        if not kept or any(task not in places for task in kept):
+        kept = tuple(tasks)
+        if not kept or any(task not in self.tasks for task in kept):
             raise ProfileError("a student can keep only heads that it has, and needs one")
         if len(set(kept)) < len(kept):
             raise ProfileError("a student can keep a head only once: name each task one time")
-        torch = _torch()
         old = self.network
         network = Network(old.backbone, kept, old.pooling, old.reply_only, old.dropout)
-        rows = [row for task in kept for row in places[task]]
-        with torch.no_grad():
-            for name, found in network.heads.items():
-                wanted = [self.tasks.index(task) for task in kept] if name == "query_TD" else rows
-                found.copy_(old.heads[name][wanted])
+        copy_heads(old, self.tasks, network, kept, [self.tasks.index(task) for task in kept])
         network.module.train(old.module.training)
         temperatures = {task.key: self.temperatures.get(task.key, 1.0) for task in kept}
         facts = deepcopy(self.training)
@@ -235,18 +273,16 @@ class Student:
         if self.weights == "adapter" and not hasattr(self.network.backbone, "peft_config"):
             raise ProfileError("its adapter is folded into the backbone; load it with merge=False to save it again")
         torch = _torch()
-        from safetensors.torch import save_file
-
         folder = Path(folder)
         check_place(folder)
         staged = folder / f".{MANIFEST}.{os.getpid()}"
         try:
             staged.mkdir(parents=True, exist_ok=True)
             dtype = torch.float16 if half else torch.float32
-            save_file(_head_tensors(self.network, self.tasks, dtype), staged / HEADS)
+            save_heads(self.network, self.tasks, staged / HEADS, dtype)
             model = self.network.backbone
             if self.weights == "adapter":
-                _save_adapter(model, staged / ADAPTER, dtype)
+                save_adapter(model, staged / ADAPTER, dtype)
             elif self.weights == "backbone":
                 state = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
                 with quiet(warnings=False):
@@ -284,6 +320,13 @@ def _replace(new: Path, old: Path) -> None:
         os.replace(new, old)
 
 
+def _check_tasks(tasks: Sequence[Task]) -> None:
+    if not tasks:
+        raise ProfileError("a student needs at least one task")
+    if len({task.key for task in tasks}) < len(tasks):
+        raise ProfileError("two tasks of a student have the same key")
+
+
 def _torch() -> Any:
     try:
         import torch
@@ -295,95 +338,8 @@ def _torch() -> Any:
 
 def _bounded(reading: Reading, model: Any) -> Reading:
     """No more tokens than the backbone has positions for, where it cannot go beyond them."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if positions_of(model)[0] is not None or not isinstance(limit, int) or limit - 2 >= reading.max_tokens:
+    below = plain(model)
+    limit = getattr(below.config, "max_position_embeddings", None)
+    if positions_of(below)[0] is not None or not isinstance(limit, int) or limit - 2 >= reading.max_tokens:
         return reading
     return reading.model_copy(update={"max_tokens": limit - 2})  # two: where a table begins behind the padding's
-
-
-def _peft() -> Any:
-    try:
-        import peft
-    except ImportError:
-        raise MissingExtra("local", "a LoRA adapter") from None
-    return peft
-
-
-def _adapted(model: Any, lora: Lora, backbone: Backbone) -> Any:
-    peft = _peft()
-    config = peft.LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.targets,
-        task_type=peft.TaskType.FEATURE_EXTRACTION,
-        base_model_name_or_path=backbone.model,
-    )
-    try:
-        with quiet(warnings=False):
-            adapted = peft.get_peft_model(model, config)
-    except ValueError as problem:
-        raise ProfileError(str(problem).splitlines()[0], key="lora.targets") from None
-    adapted.peft_config["default"].base_model_name_or_path = backbone.model  # not the path on this machine
-    return adapted
-
-
-def _with_adapter(model: Any, folder: Path, merge: bool) -> Any:
-    peft = _peft()
-    if not (folder / "adapter_config.json").is_file():
-        raise ProfileError("holds no adapter: adapter_config.json is not in it", file=str(folder))
-    try:
-        with quiet(warnings=False):
-            adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=not merge)
-    except (RuntimeError, ValueError, KeyError) as problem:
-        raise ProfileError(f"does not fit its backbone: {str(problem).splitlines()[0]}", file=str(folder)) from None
-    return adapted.merge_and_unload() if merge else adapted
-
-
-def _save_adapter(model: Any, folder: Path, dtype: Any) -> None:
-    """As peft does, but for its model card and whatever it would ask the hub."""
-    from safetensors.torch import save_file
-
-    peft = _peft()
-    folder.mkdir(exist_ok=True)
-    state = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()}
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = model.peft_config["default"]
-    trained, config.inference_mode = config.inference_mode, True
-    config.save_pretrained(str(folder))
-    config.inference_mode = trained
-
-
-def _head_tensors(network: Network, tasks: Sequence[Task], dtype: Any) -> dict[str, Any]:
-    """Tensors by task: heads can be told apart in the file."""
-    heads = network.heads
-    tensors: dict[str, Any] = {}
-    for number, slot in enumerate(slots_of(tasks)):
-        tensors[f"{slot.task.key}.weight"] = heads["weight_OD"].detach()[slot.place]
-        tensors[f"{slot.task.key}.bias"] = heads["bias_O"].detach()[slot.place]
-        if network.pooling == "attention":
-            tensors[f"{slot.task.key}.query"] = heads["query_TD"].detach()[number]
-    return {name: tensor.to("cpu", dtype).clone().contiguous() for name, tensor in tensors.items()}
-
-
-def _load_heads(network: Network, tasks: Sequence[Task], folder: Path) -> None:
-    torch = _torch()
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = folder / HEADS
-    heads = network.heads
-    try:
-        tensors = load_file(path)
-        with torch.no_grad():
-            for number, slot in enumerate(slots_of(tasks)):
-                heads["weight_OD"][slot.place] = tensors[f"{slot.task.key}.weight"].float()
-                heads["bias_O"][slot.place] = tensors[f"{slot.task.key}.bias"].float()
-                if network.pooling == "attention":
-                    heads["query_TD"][number] = tensors[f"{slot.task.key}.query"].float()
-    except (OSError, SafetensorError) as problem:
-        raise ProfileError(f"cannot be read: {problem}", file=str(path)) from None
-    except (KeyError, RuntimeError) as problem:
-        first = str(problem).splitlines()[0]
-        raise ProfileError(f"does not hold the heads of {MANIFEST}: {first}", file=str(path)) from None

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from kardia.student.manifest import student_digest
+
 from .command import KARDIA, kardia, read_cards, surroundings, write_rows
 
 pytest.importorskip("torch", reason="students need kardia[local]")
@@ -149,6 +151,7 @@ def test_from_labels_to_a_judge_and_a_reward_model(place, backbone):
         (["--kind", "causal", "--set", "pooling=cls"], "a causal model's first token has read nothing"),
         (["--export", "reward", "--set", "pooling=attention"], "the pooling attention is no plain reward model"),
         (["--backbone", "./nowhere"], "there is no folder ./nowhere"),
+        (["--set", "start=embedded"], "`start` is another student, which has backbone, lora settled: leave that out"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(place, backbone, change, said):
@@ -159,6 +162,30 @@ def test_what_is_wrong_is_said_before_anything_is_trained(place, backbone, chang
     assert said in done.stderr
     assert done.stdout == ""
     assert not (place / "student").exists()
+
+
+def test_going_on_from_another_student(place, backbone):
+    first = distill(place, backbone, "--set", "max_steps=1")
+    assert first.returncode == 0, first.stderr
+    given = ["rows.jsonl", "--labels", "labels.csv", "-r", "./small.yaml", "-o", "second", "--json"]
+    given += [part for item in ("max_steps=1", "dev_share=0.25", "device=cpu") for part in ("--set", item)]
+    for start, *more, said in (
+        ("nowhere", "start: there is no student 'nowhere' to go on from: expected a folder with a student.json, or a"),
+        ("fake", "start: the judge 'fake' has no trained heads to go on from"),
+        ("student", "-o", "./student", "start: a student cannot go on from student and be written there too"),
+    ):
+        done = kardia("distill", *given, "--set", f"start={start}", *more, cwd=place, OMP_NUM_THREADS="1")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+        assert not (place / "second").exists()
+    before = (place / "student" / "heads.safetensors").read_bytes()
+    done = kardia("distill", *given, "--set", "start=student/", cwd=place, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)["training"]
+    assert facts["start"] == student_digest(place / "student")
+    assert facts["recipe"]["start"] == "student/"
+    assert "- goes on from: student, the student of sha256 " in (place / "second" / "README.md").read_text("utf-8")
+    assert (place / "student" / "heads.safetensors").read_bytes() == before
 
 
 def test_labels_in_the_rows_themselves(place):

@@ -299,3 +299,100 @@ def test_heads_that_a_student_does_not_have(bert):
     for wanted in ([TASKS[1], TASKS[1]], [TASKS[0], TASKS[2], another]):
         with pytest.raises(ProfileError, match="can keep a head only once"):
             student.only(wanted)
+
+
+def own(student, number):
+    """The tensors of one task's head."""
+    heads, place = student.network.heads, student.slots[number].place
+    found = [heads["weight_OD"][place], heads["bias_O"][place]]
+    return [*found, heads["query_TD"][number]] if "query_TD" in heads else found
+
+
+def same(one, other):
+    return all(map(torch.equal, one, other))
+
+
+NEXT = (replace(TASKS[2], key="mine.tone"), replace(TASKS[0], digest="sha256:" + "0" * 64), TASKS[1])
+"""Another order: one that is called otherwise, one that asks something else, one as it was."""
+
+
+@pytest.mark.parametrize("more", POOLINGS, ids=lambda more: more["pooling"])
+def test_going_on_with_the_heads_that_ask_the_same(bert, tmp_path, more):
+    old = made(bert, reading=Reading(context_chars=50, reply_chars=60), **more)
+    old.save(tmp_path)
+    student, again, other = (
+        Student.following(tmp_path, NEXT, whole=old.weights == "backbone", seed=seed, dropout=0.2) for seed in (1, 1, 2)
+    )
+    assert (student.tasks, student.temperatures, student.training, student.folder) == (NEXT, {}, {}, None)
+    assert same(own(student, 0), own(old, 2))
+    assert same(own(student, 2), own(old, 1))
+    # the one in the middle is new: as the seed says, and as small as first weights are
+    assert same(own(student, 1), own(again, 1))
+    assert not torch.equal(own(student, 1)[0], own(other, 1)[0])
+    assert own(student, 1)[0].abs().max() < 0.15
+    assert not own(student, 1)[1].any()
+    assert (student.weights, student.backbone, student.coder.reading) == (old.weights, old.backbone, old.coder.reading)
+    assert (student.network.pooling, student.network.reply_only) == (old.network.pooling, old.network.reply_only)
+    assert student.network.dropout == 0.2
+    assert not student.network.module.training
+    found, before = Scorer(student).logits(PAIRS), Scorer(old).logits(PAIRS)
+    new, known = ([slot.place for slot in each.slots] for each in (student, old))
+    for place, origin in ((0, 2), (2, 1)):
+        assert np.abs(found[:, new[place]] - before[:, known[origin]]).max() < 1e-5
+    read = Student.following(tmp_path, NEXT, whole=old.weights == "backbone", reading=Reading(reply_chars=70))
+    assert read.coder.reading.reply_chars == 70
+
+
+@pytest.mark.parametrize(
+    ("more", "whole", "wanted"),
+    [
+        ({"lora": SMALL}, False, "lora_"),
+        ({"freeze": True}, False, None),
+        ({"lora": SMALL}, True, ""),
+        ({"freeze": True}, True, ""),
+        ({}, True, ""),
+    ],
+    ids=["adapter", "frozen", "adapter-whole", "frozen-whole", "whole"],
+)
+def test_going_on_trains_what_was_trained_or_the_whole(bert, tmp_path, more, whole, wanted):
+    old = made(bert, **more)
+    old.save(tmp_path / "old")
+    student = Student.following(tmp_path / "old", TASKS, whole=whole)
+    assert student.weights == ("backbone" if whole else old.weights)
+    parts = dict(student.network.module.named_parameters())
+    named = {name for name in parts if name.startswith("heads.") or (wanted is not None and wanted in name)}
+    assert {name for name, _ in student.network.trained()} == named
+    assert whole == (named == set(parts))
+    if whole:  # as many as in a backbone that is trained from the beginning: the adapter is folded in
+        assert len(parts) == len(dict(made(bert).network.module.named_parameters()))
+    # what is learnt now is in the folder
+    with torch.no_grad():
+        for _, tensor in student.network.trained():
+            tensor.add_(torch.full_like(tensor, 0.05))
+    student.save(tmp_path / "new")
+    kinds = {"adapter": ["adapter"], "backbone": ["backbone"], "frozen": []}[student.weights]
+    assert [name for name in ("adapter", "backbone") if (tmp_path / "new" / name).exists()] == kinds
+    loaded = Student.load(tmp_path / "new")
+    assert np.abs(Scorer(loaded).logits(PAIRS) - Scorer(student).logits(PAIRS)).max() < 1e-4
+    assert largest(probabilities(loaded), probabilities(old)) > 1e-3
+    assert loaded.backbone == old.backbone
+
+
+def test_a_student_that_cannot_go_on_so(bert, tmp_path):
+    made(bert).save(tmp_path)
+    with pytest.raises(ProfileError, match="was trained as a whole, and can only go on as a whole"):
+        Student.following(tmp_path, TASKS)
+    with pytest.raises(ProfileError, match="at least one task"):
+        Student.following(tmp_path, [], whole=True)
+    with pytest.raises(ProfileError, match="holds no student"):
+        Student.following(tmp_path / "nowhere", TASKS)
+
+
+def test_a_head_of_another_scale_is_another(bert, tmp_path):
+    """Tasks of one's own name their digests themselves: an equal one with other levels must not fit by chance."""
+    old = made(bert, freeze=True)
+    old.save(tmp_path)
+    longer = replace(TASKS[1], levels=("no", "perhaps", "yes"))
+    student = Student.following(tmp_path, [longer, TASKS[0]])
+    assert not own(student, 0)[1].any()
+    assert same(own(student, 1), own(old, 0))
