@@ -192,7 +192,7 @@ def test_the_heads_tell_a_kind_reply_from_a_cold_and_a_harmful_one():
         for name, reply in (("kind", KIND), ("cold", COLD), ("harmful", HARMFUL))
     ]
     cards = {card.id: card for card in score_many(talks, "supportiveness@1", "embedded")}
-    assert all((cards["kind"].score or 0) > (cards[name].score or 1) + 0.1 for name in ("cold", "harmful"))
+    assert all(cards["kind"].score > cards[name].score + 0.1 for name in ("cold", "harmful"))
     for criterion in ("validates_feeling", "warmth", "fits_need", "respects_autonomy"):
         values = {name: card.criteria[criterion].value or 0 for name, card in cards.items()}
         assert values["kind"] > max(values["cold"], values["harmful"]), (criterion, values)
