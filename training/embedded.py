@@ -2,9 +2,8 @@
 
     python training/embedded.py [-o FOLDER] [--work FOLDER] [--set key=value …]
 
-One training on two cores; `--work FOLDER` keeps what was learnt when it is stopped, and goes on from there. Equal data,
-options and threads give equal weights on one machine; elsewhere sums are taken in another order, and the model card
-says how far two such trainings were apart.
+One training on two cores; `--work FOLDER` keeps what was learnt when it is stopped, and goes on from there. Equal data
+and options give equal weights on one machine, with one thread or two; on another, sums may be taken in another order.
 
 What it learns from: training/embedded/, texts that were written for this project and labelled twice; see the README
 there. The rubrics' own examples are not learnt from: the model card measures on them.
@@ -128,7 +127,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     parser.add_argument("--work", type=Path, help="a folder for the training; default: a temporary one")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="key=value")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch; other numbers give other last digits")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     options = parser.parse_args()
     recipe: Recipe = recipe_with(options.overrides, **RECIPE)
     rubrics = [load_rubric(name) for name in RUBRICS]
