@@ -27,7 +27,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.jsonl"
         command = [sys.executable, "-m", "kardia", "score", "examples/conversations.jsonl"]
-        command += ["--rubric", "emotional-support", "-o", str(out)]
+        # a ledger of its own: what earlier runs stored would be told in the output
+        command += ["--rubric", "emotional-support", "-o", str(out), "--ledger", str(Path(folder) / "ledger.sqlite3")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         cards = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     table = "\n".join(line.rstrip() for line in done.stderr.strip("\n").splitlines()).rstrip()

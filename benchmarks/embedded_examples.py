@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tables import markdown_table, write_table
 from kardia.judge.comparison import fit
 from kardia.judge.encoder import Encoder, find_encoder
 from kardia.judge.examples import ExampleComparison
+from kardia.judge.pair import Pair
 from kardia.judge.profile import load_profile
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.models import ChoiceScale, Criterion
@@ -74,8 +76,14 @@ def by_head(scorer: Scorer, comparison: ExampleComparison, rubric: Rubric, crite
     if task is None:
         return None
     shown = comparison.shown(rubric, criterion)
-    shares = scorer.probabilities([(pair.context, pair.text) for pair in shown.pairs])[task.key]
+    shares = shares_of(scorer, tuple(shown.pairs))[task.key]
     return figures(criterion, np.array(shown.levels), shares)
+
+
+@lru_cache(maxsize=4)
+def shares_of(scorer: Scorer, pairs: tuple[Pair, ...]) -> dict[str, NDArray[np.float64]]:
+    """What all heads say: the criteria of a rubric mostly have the same examples, which are read once for all."""
+    return scorer.probabilities([(pair.context, pair.text) for pair in pairs])
 
 
 def figures(criterion: Criterion, level: NDArray[np.int64], shares: NDArray[np.float64]) -> Figures:
