@@ -18,6 +18,10 @@ class Message:
     role: str
     content: str
 
+    def to_json(self) -> dict[str, str]:
+        """The message as plain data."""
+        return {"role": self.role, "content": self.content}
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 from kardia.errors import OutputError
 
-__all__ = ["partial_path", "private_opener", "write_text"]
+__all__ = ["check_place", "partial_path", "private_opener", "same_file", "utf8_stdout", "write_text"]
 
 
 def private_opener(path: str, flags: int) -> int:
@@ -18,6 +20,39 @@ def private_opener(path: str, flags: int) -> int:
 def partial_path(path: Path) -> Path:
     """Where an output lies until it is complete."""
     return path.with_name(path.name + ".partial")
+
+
+def same_file(place: Path, source: str | None) -> bool:
+    """Whether an output's place is a file that is read; `-` and None are none."""
+    if source is None or source == "-" or not place.exists() or not os.path.exists(source):
+        return False
+    return os.path.samefile(place, source)
+
+
+def check_place(target: Path, path: str) -> None:
+    """Whether an output can lie there.
+
+    Args:
+        target: where.
+        path: the same as the user wrote it.
+
+    Raises:
+        OutputError: where it is a folder, is in none, is no file, or is read-only.
+    """
+    if target.is_dir():
+        raise OutputError("is a directory; name a file", file=path)
+    if not target.parent.is_dir():
+        raise OutputError(f"there is no folder {str(target.parent)!r}", file=path)
+    if target.exists() and not target.is_file():
+        raise OutputError("is not a file; for standard output leave -o out", file=path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputError("cannot be written: it is read-only", file=path)
+
+
+def utf8_stdout() -> None:
+    """JSON is UTF-8, whatever the terminal's code page."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def write_text(path: Path, text: str) -> None:

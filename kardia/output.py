@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -13,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import orjson
 
 from kardia.errors import MissingExtra, OutputError
-from kardia.files import partial_path, private_opener
+from kardia.files import check_place, partial_path, private_opener, same_file, utf8_stdout
 from kardia.judgment import Scorecard
 
 if TYPE_CHECKING:
@@ -56,8 +55,7 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
     if path is None or path == "-":
         if form == "parquet":
             raise OutputError("parquet goes to a file: name one with -o")
-        if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal's code page
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        utf8_stdout()
         return _Lines(None, text=sys.stdout)
     target = Path(path)
     try:
@@ -72,31 +70,18 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
 
 
 def _check(target: Path, path: str, source: str | None) -> None:
-    if target.is_dir():
-        raise OutputError("is a directory; name a file", file=path)
-    if _same(target, source):
+    if same_file(target, source) and not target.is_dir():
         raise OutputError("is the input itself; name another file", file=path)
-    if not target.parent.is_dir():
-        raise OutputError(f"there is no folder {str(target.parent)!r}", file=path)
-    if target.exists() and not target.is_file():
-        raise OutputError("is not a file; for standard output leave -o out", file=path)
-    if target.exists() and not os.access(target, os.W_OK):
-        raise OutputError("cannot be written: it is read-only", file=path)
-    if _same(partial_path(target), source):
+    check_place(target, path)
+    if same_file(partial_path(target), source):
         raise OutputError(f"would overwrite the input {source}; name another file", file=path)
-    if _same(rejected_path(path), source):
+    if same_file(rejected_path(path), source):
         raise OutputError(f"would overwrite the input {source} with its list of bad rows; name another", file=path)
 
 
 def rejected_path(output: str) -> Path:
     """Where the bad rows of a run with `--skip-bad` are listed."""
     return Path(f"{output}.rejected.jsonl")
-
-
-def _same(path: Path, source: str | None) -> bool:
-    if source is None or source == "-" or not path.exists() or not os.path.exists(source):
-        return False
-    return os.path.samefile(path, source)
 
 
 class _Lines:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
+from pathlib import Path
 from typing import Any
 
+import pytest
 from making import binary, make, ordinal
 
 from kardia.errors import AnswerError, JudgeUnreachable
 from kardia.judge.backends.fake import FakeJudge
 from kardia.judge.protocol import Request
+from kardia.reward.reward import Reward
 from kardia.rubric.rubric import Rubric
 
 
@@ -35,3 +39,38 @@ async def by_marks(request: Request) -> Any:
 def judge() -> FakeJudge:
     """A new one, which keeps what it was asked."""
     return FakeJudge(by_marks)
+
+
+def own_file(path: Path, module: str, function: str, name: str, /, **options: Any) -> Path:
+    """A user's file for a trainer, with the judge that goes by marks.
+
+    Args:
+        path: where it is written.
+        module, function: what of `kardia.reward` makes the reward.
+        name: what the trainer looks for in the file.
+        options: of the function.
+    """
+    told = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    path.write_text(
+        textwrap.dedent(f"""
+            import marked
+            from kardia.reward.{module} import {function}
+
+            {name} = {function}(rubric=marked.rubric(), judge=marked.judge(), ledger="off", {told})
+            """),
+        "utf-8",
+    )
+    return path
+
+
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many completions each call of a reward's judge is given, from now on."""
+    sizes: list[int] = []
+    real = Reward.ajudge
+
+    async def counted(self: Reward, completions: Any) -> Any:
+        sizes.append(len(completions))
+        return await real(self, completions)
+
+    monkeypatch.setattr(Reward, "ajudge", counted)
+    return sizes

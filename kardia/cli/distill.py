@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from kardia.engine.halt import Halt
     from kardia.model.export import Exported
     from kardia.model.labels import Joined
     from kardia.model.loop import Moment
@@ -67,6 +66,7 @@ def distill(
 
     Example:  kardia distill conversations.jsonl --labels scores.jsonl --rubric supportiveness -o student
     """
+    from kardia.cli.stopping import AFTER_A_STEP, stoppable
     from kardia.cli.terminal import note
     from kardia.engine.halt import Halt
     from kardia.errors import InputError, Interrupted
@@ -96,7 +96,7 @@ def distill(
         check_export(*build_of(recipe), rubrics[0], tasks, len(pairs))
     halt = Halt()
     try:
-        with _stoppable(halt), _progress() as notify:
+        with stoppable(halt, AFTER_A_STEP), _progress() as notify:
             report = train(examples, tasks, recipe, output, notify=notify, resume=resume, halt=halt, facts=facts)
     except (KeyboardInterrupt, Interrupted):
         note(f"the same command with --resume goes on from the last checkpoint in {output}")
@@ -153,32 +153,6 @@ def _only(example: Any, keys: set[str]) -> Any:
 
     targets = {key: target for key, target in example.targets.items() if key in keys}
     return replace(example, targets=targets) if targets else None
-
-
-@contextmanager
-def _stoppable(halt: Halt) -> Iterator[None]:
-    """The first Ctrl-C, or a first SIGTERM, lets the step under way finish; the second stops at once."""
-    import signal
-
-    from kardia.cli.terminal import note
-
-    def on_signal(number: int, frame: object) -> None:
-        if halt.requested:
-            raise KeyboardInterrupt
-        halt.request()
-        note("stopping: the step under way is finished, and a checkpoint written (Ctrl-C again stops at once)")
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    # what the parent ignores stays ignored: `nohup` means it
-    caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in caught:
-        signal.signal(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in caught:
-            signal.signal(number, before[number])
 
 
 @contextmanager

@@ -11,12 +11,9 @@ import typer
 if TYPE_CHECKING:
     from kardia.conversation import Conversation
     from kardia.reward.filtering import Band, Filtered
-    from kardia.reward.scored import Grouped, Scores
+    from kardia.reward.scored import Scores
 
 __all__ = ["filter_prompts"]
-
-NAMED = 5
-"""So many prompts with too few scored replies are named."""
 
 
 class By(str, Enum):
@@ -65,69 +62,38 @@ def filter_prompts(
 
     Example:  kardia filter scores.jsonl --data conversations.jsonl -o prompts.jsonl
     """
+    from kardia.cli.groups import check_stdin, read_groups
     from kardia.errors import InputError
     from kardia.reward.filtering import Band, filter_groups, prompt_rows
-    from kardia.reward.rowfile import write_rows
+    from kardia.reward.rowfile import origin_of, write_rows
 
     if low >= high:
         raise InputError(
             f"is {low:g}, and --high {high:g}: a band goes from a lower quantile to a higher", file="--low"
         )
-    if scores == data == "-":
-        raise InputError("stdin cannot hold both the scorecards and the conversations", file="--data")
+    check_stdin(scores, data)
     metadata: dict[str, Mapping[str, Any]] = {}
-    found, grouped = _read(scores, data, rubric, map_, metadata)
+
+    def remembered(known: Scores, conversations: Iterable[Conversation]) -> Iterator[Conversation]:
+        for conversation in conversations:
+            if conversation.id in known.by_id:
+                metadata[conversation.id] = conversation.metadata
+            yield conversation
+
+    found, grouped = read_groups(scores, data, rubric, map_, watch=remembered)
     band = Band(low, high, by.value, min_scored, min_spread, partial)
     filtered = filter_groups(grouped.groups, band)
     if filtered.kept:
-        write_rows(prompt_rows(filtered, metadata, _origin(found)), output, "jsonl", (scores, data))
+        origin = {f"reward_{name}": value for name, value in origin_of(found).items()}
+        write_rows(prompt_rows(filtered, metadata, origin), output, "jsonl", (scores, data))
     _show(filtered, band, found)
     if not filtered.kept:
         raise typer.Exit(1)
 
 
-def _read(
-    scores: str, data: str, rubric: str | None, mapping: str | None, metadata: dict[str, Mapping[str, Any]]
-) -> tuple[Scores, Grouped]:
-    from kardia.cli.terminal import note
-    from kardia.reading import Source, parse_map
-    from kardia.reading.files import source_name
-    from kardia.reward.scored import group_replies, read_scores
-
-    found = read_scores(scores, rubric)
-
-    def remembered(conversations: Iterable[Conversation]) -> Iterator[Conversation]:
-        for conversation in conversations:
-            if conversation.id in found.by_id:
-                metadata[conversation.id] = conversation.metadata
-            yield conversation
-
-    # a row that cannot be read was not scored either; if one was, its scorecard misses it
-    with Source(data, mapping=parse_map(mapping) if mapping else None, skip_bad=True) as source:
-        survey = source.check()
-        grouped = group_replies(found, remembered(source.conversations()), source=source_name(data))
-    if survey.bad:
-        note(f"{survey.bad:,} bad rows of {source_name(data)} are left out")
-    if grouped.unscored:
-        note(f"{grouped.unscored:,} conversations have no scorecard, and are left out")
-    if grouped.bare:
-        note(f"{grouped.bare:,} replies answer nothing, and are left out: there is no prompt")
-    if grouped.parted:
-        note(f"{grouped.parted:,} groups hold replies to different prompts; each prompt is one of its own")
-    return found, grouped
-
-
-def _origin(scores: Scores) -> dict[str, str]:
-    return {
-        "reward_rubric": scores.rubric,
-        "reward_rubric_hash": scores.rubric_hash,
-        "reward_judge": scores.judge,
-        "reward_judge_hash": scores.judge_hash,
-    }
-
-
 def _show(filtered: Filtered, band: Band, scores: Scores) -> None:
-    from kardia.cli.terminal import note, number, stderr, table
+    from kardia.cli.groups import named, show_counts
+    from kardia.cli.terminal import note, number
 
     measured = filtered.measured
     rows = [
@@ -151,20 +117,9 @@ def _show(filtered: Filtered, band: Band, scores: Scores) -> None:
             ("mean score of those kept", number(_mean([each.mean for each in filtered.kept]))),
             ("their mean standard deviation", number(_mean([each.std for each in filtered.kept]))),
         ]
-    made = table(None, ("", "count"), ("count",))
-    made.show_header = False
-    for row in rows:
-        made.add_row(*row)
-    console = stderr()
-    console.print(f"filter · {scores.rubric} · judge {scores.judge}")
-    console.print(made)
+    show_counts("filter", scores, rows)
     if filtered.few:
-        named = [group.name or f"that of {group.replies[0].id}" for group in filtered.few[:NAMED]]
-        more = len(filtered.few) - len(named)
-        note(
-            f"fewer than {band.min_scored:,} scored replies have: {', '.join(named)}"
-            + (f", and {more:,} more" if more else "")
-        )
+        note(f"fewer than {band.min_scored:,} scored replies have: {named(filtered.few)}")
     if not filtered.kept:
         note("no prompt is left, and nothing is written")
 

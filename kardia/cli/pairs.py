@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from kardia.reward.pairs import Pairing, Picked
-    from kardia.reward.scored import Grouped, Keep, Scores
+    from kardia.reward.scored import Scores
 
 __all__ = ["pairs"]
-
-NAMED = 5
-"""So many groups without a best reply are named."""
 
 
 class Strategy(str, Enum):
@@ -101,6 +97,7 @@ def pairs(
 
     Example:  kardia pairs scores.jsonl --data conversations.jsonl -o pairs.jsonl
     """
+    from kardia.cli.groups import check_stdin, read_groups
     from kardia.errors import InputError
     from kardia.reward.pairs import MARGIN, Rules, pair_up, pick_best
     from kardia.reward.rowfile import completion_rows, preference_rows, write_rows
@@ -117,9 +114,8 @@ def pairs(
             raise InputError("is about pairs: leave it out, or leave --best out", file=option)
     if n is not None and not best:
         raise InputError("goes with --best: pairs are made of whole groups", file="--n")
-    if scores == data == "-":
-        raise InputError("stdin cannot hold both the scorecards and the conversations", file="--data")
-    found, grouped = _read(scores, data, rubric, map_, keep.value)
+    check_stdin(scores, data)
+    found, grouped = read_groups(scores, data, rubric, map_, keep=keep.value, bare="a pair needs a prompt")
     if best:
         picked = pick_best(grouped.groups, n, partial=partial)
         if picked.best:
@@ -142,29 +138,8 @@ def pairs(
         raise typer.Exit(1)
 
 
-def _read(scores: str, data: str, rubric: str | None, mapping: str | None, keep: Keep) -> tuple[Scores, Grouped]:
-    from kardia.cli.terminal import note
-    from kardia.reading import Source, parse_map
-    from kardia.reading.files import source_name
-    from kardia.reward.scored import group_replies, read_scores
-
-    found = read_scores(scores, rubric)
-    # a row that cannot be read was not scored either; if one was, its scorecard misses it
-    with Source(data, mapping=parse_map(mapping) if mapping else None, skip_bad=True) as source:
-        survey = source.check()
-        grouped = group_replies(found, source.conversations(), keep=keep, source=source_name(data))
-    if survey.bad:
-        note(f"{survey.bad:,} bad rows of {source_name(data)} are left out")
-    if grouped.unscored:
-        note(f"{grouped.unscored:,} conversations have no scorecard, and are left out")
-    if grouped.bare:
-        note(f"{grouped.bare:,} replies answer nothing, and are left out: a pair needs a prompt")
-    if grouped.parted:
-        note(f"{grouped.parted:,} groups hold replies to different prompts; each prompt is a group of its own")
-    return found, grouped
-
-
 def _show_pairs(pairing: Pairing, scores: Scores) -> None:
+    from kardia.cli.groups import show_counts
     from kardia.cli.terminal import note, number
 
     tally = pairing.tally
@@ -196,7 +171,7 @@ def _show_pairs(pairing: Pairing, scores: Scores) -> None:
             ("mean length of rejected, characters", number(rejected, 1)),
             ("share of pairs whose chosen is longer", number(longer)),
         ]
-    _show("pairs", scores, rows)
+    show_counts("pairs", scores, rows)
     flagged = sum(pair.chosen.flagged for _, pair in pairing.pairs)
     if flagged:
         note(f"the guard flagged the chosen reply of {flagged:,} pairs: look at them before training")
@@ -205,6 +180,7 @@ def _show_pairs(pairing: Pairing, scores: Scores) -> None:
 
 
 def _show_picked(picked: Picked, scores: Scores, n: int | None) -> None:
+    from kardia.cli.groups import named, show_counts
     from kardia.cli.terminal import note, number
 
     length, first_length = picked.lengths
@@ -223,25 +199,11 @@ def _show_picked(picked: Picked, scores: Scores, n: int | None) -> None:
             ("mean length of their best, characters", number(length, 1)),
             ("mean length of their first, characters", number(first_length, 1)),
         ]
-    _show("best of each group" if n is None else f"best of {n}", scores, rows)
+    show_counts("best of each group" if n is None else f"best of {n}", scores, rows)
     if picked.without:
-        named = [group.name or f"that of {group.replies[0].id}" for group in picked.without[:NAMED]]
-        more = len(picked.without) - len(named)
-        note(f"no reply is scored and not vetoed in: {', '.join(named)}" + (f", and {more:,} more" if more else ""))
+        note(f"no reply is scored and not vetoed in: {named(picked.without)}")
     flagged = sum(best.reply.flagged for best in picked.best)
     if flagged:
         note(f"the guard flagged {flagged:,} of the best replies: look at them before training")
     if not picked.best:
         note("there is no best reply, and nothing is written")
-
-
-def _show(title: str, scores: Scores, rows: Sequence[tuple[str, str]]) -> None:
-    from kardia.cli.terminal import stderr, table
-
-    made = table(None, ("", "count"), ("count",))
-    made.show_header = False
-    for row in rows:
-        made.add_row(*row)
-    console = stderr()
-    console.print(f"{title} · {scores.rubric} · judge {scores.judge}")
-    console.print(made)

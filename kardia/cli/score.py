@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from kardia.engine.budget import Spent
-    from kardia.engine.halt import Halt
     from kardia.summary import Row, Summary
 
 __all__ = ["score"]
@@ -135,6 +134,7 @@ def _announce(run: Any) -> None:
 def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     import gc
 
+    from kardia.cli.stopping import stoppable
     from kardia.cli.terminal import note
     from kardia.output import open_output
     from kardia.summary import Summary
@@ -147,7 +147,7 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     done = False
     try:
         run.write_rejected(output)
-        with _stoppable(run.halt), _progress(run.total, run.settings.office.spent) as advance:
+        with stoppable(run.halt), _progress(run.total, run.settings.office.spent) as advance:
             for card in run.cards():
                 sink.write(card)
                 summary.add(card)
@@ -162,33 +162,6 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
             if kept is not None:
                 note(f"{summary.total:,} finished scorecards are kept in {kept}")
     return summary
-
-
-@contextmanager
-def _stoppable(halt: Halt) -> Iterator[None]:
-    """The first Ctrl-C, or a first SIGTERM, lets what is under way finish; the second stops at once."""
-    import signal
-
-    from kardia.cli.terminal import note
-
-    def on_signal(number: int, frame: object) -> None:
-        if halt.requested:
-            raise KeyboardInterrupt
-        halt.request()
-        note("stopping: what is under way is finished first (Ctrl-C again stops at once)")
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # what the parent ignores stays ignored: `nohup` means it
-    numbers = [getattr(signal, name) for name in names]
-    before = {number: signal.getsignal(number) for number in numbers}
-    caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in caught:
-        signal.signal(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in caught:
-            signal.signal(number, before[number])
 
 
 @contextmanager

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kardia.engine.halt import Halt
 
-__all__ = ["stoppable"]
+__all__ = ["AFTER_A_STEP", "stoppable"]
+
+AFTER_A_STEP = "the step under way is finished, and a checkpoint written"
+"""What a training does before it stops."""
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from kardia.engine.halt import Halt
     from kardia.policy.estimate import Estimate
     from kardia.policy.follow import Moment
     from kardia.policy.prepared import Prepared
@@ -63,6 +62,7 @@ def train(
     if dry_run:
         _announce(prepared, folder, as_json)
         return
+    from kardia.cli.stopping import AFTER_A_STEP, stoppable
     from kardia.policy.run import load_report
     from kardia.policy.run import train as run
 
@@ -74,7 +74,7 @@ def train(
     if report is None:
         halt = Halt()
         try:
-            with _stoppable(halt), _progress(main) as notify:
+            with stoppable(halt, AFTER_A_STEP), _progress(main) as notify:
                 report = run(prepared, folder, fresh=fresh, notify=notify, halt=halt)
         except (KeyboardInterrupt, Interrupted, JudgeError):
             if main:
@@ -171,32 +171,6 @@ def _mean(value: object) -> str:
     from kardia.cli.terminal import number
 
     return number(getattr(value, "mean", None))
-
-
-@contextmanager
-def _stoppable(halt: Halt) -> Iterator[None]:
-    """The first Ctrl-C, or a first SIGTERM, lets the step under way finish; the second stops at once."""
-    import signal
-
-    from kardia.cli.terminal import note
-
-    def on_signal(number: int, frame: object) -> None:
-        if halt.requested:
-            raise KeyboardInterrupt
-        halt.request()
-        note("stopping: the step under way is finished, and a checkpoint written (Ctrl-C again stops at once)")
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    # what the parent ignores stays ignored: `nohup` means it
-    caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in caught:
-        signal.signal(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in caught:
-            signal.signal(number, before[number])
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from kardia.model.examples import Labelled
 
 __all__ = ["cut_off", "looped", "misplaced", "scrambled", "spoilt"]
 
+_ENDS = ("me", "you", "it")
+"""Words that a sentence may well end in."""
 MIN_WORDS = 12
 """A shorter reply can still be read when its words are mixed up, or is whole where it is cut."""
 
@@ -36,7 +38,7 @@ def cut_off(text: str, rng: random.Random) -> str | None:
     places = [
         place
         for place in range(MIN_WORDS // 2, len(words) - 2)
-        if words[place - 1][-1].isalnum() and words[place - 1].lower() not in ("", "me", "you", "it")
+        if words[place - 1][-1].isalnum() and words[place - 1].lower() not in _ENDS
     ]
     return " ".join(words[: rng.choice(places)]) if len(words) >= MIN_WORDS and places else None
 

@@ -18,8 +18,7 @@ from kardia.judge.profile import JudgeProfile
 from kardia.judge.protocol import Answer, ChatMessage, Request, Said
 from kardia.judgment import RAW_MARK
 from kardia.policy.generation import Written
-from kardia.rubric.models import RubricFile
-from kardia.rubric.rubric import Rubric
+from kardia.rubric.blank import blank_rubric
 
 if TYPE_CHECKING:
     from kardia.policy.writers import Job, Keep, Means
@@ -105,15 +104,4 @@ def _written(answer: Answer | AnswerError) -> Written:
     return Written(answer.text or "", answer.usage.output_tokens, answer.truncated)
 
 
-_NO_RUBRIC = Rubric(
-    RubricFile.model_validate(
-        {
-            "name": "policy",
-            "version": "1.0.0",
-            "title": "A policy",
-            "criteria": [{"id": "none", "question": "Is anything judged here?", "scale": {"type": "binary"}}],
-        }
-    ),
-    (),
-)
-"""A request names a rubric; where somebody writes, nothing is judged by one."""
+_NO_RUBRIC = blank_rubric("policy", "A policy")

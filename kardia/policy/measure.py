@@ -282,7 +282,7 @@ def _scores(first: Judged | None, second: Judged | None, place: int) -> dict[str
 
 
 def _completion(prompt: Prompt, text: str, truncated: bool | None = None) -> Completion:
-    said = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    said = [message.to_json() for message in prompt.messages]
     metadata: Mapping[str, Any] = {**prompt.metadata, "group": prompt.id}
     return completion_of(said, text, metadata, truncated=truncated)
 

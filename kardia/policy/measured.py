@@ -94,7 +94,7 @@ def load_rows(path: Path, kind: type[T]) -> list[T] | None:
 
 def talk_row(talk: Conversation) -> dict[str, Any]:
     """A talk as a row that any command of kardia reads."""
-    messages = [{"role": message.role, "content": message.content} for message in talk.messages]
+    messages = [message.to_json() for message in talk.messages]
     return {"id": talk.id, "messages": messages, "metadata": dict(talk.metadata)}
 
 

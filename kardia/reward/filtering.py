@@ -172,7 +172,7 @@ def prompt_rows(
             if name not in _OWN and all(name in other and other[name] == value for other in beside)
         }
         yield {
-            "prompt": [{"role": message.role, "content": message.content} for message in group.prompt],
+            "prompt": [message.to_json() for message in group.prompt],
             "id": group.replies[0].id,
             "group": group.name,
             **shared,

@@ -252,7 +252,7 @@ def _prompt(completion: Completion, tokenizer: Any) -> Prompt:
     messages = completion.conversation.messages[:-1]
     if getattr(tokenizer, "chat_template", None) is None:
         return "\n\n".join(message.content for message in messages)
-    return [{"role": message.role, "content": message.content} for message in messages]
+    return [message.to_json() for message in messages]
 
 
 def _parameters(model: Any) -> frozenset[str]:

@@ -5,7 +5,6 @@ A file is readable by its owner only, and appears under its name once it is comp
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -14,16 +13,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from kardia.conversation import Message
 from kardia.errors import MissingExtra, OutputError
-from kardia.files import partial_path, private_opener
+from kardia.files import check_place, partial_path, private_opener, same_file, utf8_stdout
 from kardia.reward.pairs import Pairing, Picked
 from kardia.reward.scored import Scores
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Form", "completion_rows", "preference_rows", "write_rows"]
+__all__ = ["Form", "completion_rows", "origin_of", "preference_rows", "write_rows"]
 
 Form = Literal["jsonl", "parquet"]
 
@@ -36,7 +34,7 @@ def preference_rows(pairing: Pairing, scores: Scores) -> Iterator[dict[str, Any]
     """Conversational preference rows: `prompt`, `chosen` and `rejected`, and beside them where they come from."""
     for group, pair in pairing.pairs:
         yield {
-            "prompt": _messages(group.prompt),
+            "prompt": [message.to_json() for message in group.prompt],
             "chosen": _written(pair.chosen.text),
             "rejected": _written(pair.rejected.text),
             "score_chosen": pair.chosen.score,
@@ -45,7 +43,7 @@ def preference_rows(pairing: Pairing, scores: Scores) -> Iterator[dict[str, Any]
             "chosen_id": pair.chosen.id,
             "rejected_id": pair.rejected.id,
             "group": group.name,
-            **_origin(scores),
+            **origin_of(scores),
         }
 
 
@@ -53,24 +51,21 @@ def completion_rows(picked: Picked, scores: Scores) -> Iterator[dict[str, Any]]:
     """Conversational rows of a prompt and its completion: the best of each group."""
     for best in picked.best:
         yield {
-            "prompt": _messages(best.group.prompt),
+            "prompt": [message.to_json() for message in best.group.prompt],
             "completion": _written(best.reply.text),
             "score": best.reply.score,
             "id": best.reply.id,
             "group": best.group.name,
-            **_origin(scores),
+            **origin_of(scores),
         }
-
-
-def _messages(messages: Iterable[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
 
 
 def _written(text: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": text}]
 
 
-def _origin(scores: Scores) -> dict[str, str]:
+def origin_of(scores: Scores) -> dict[str, str]:
+    """By which rubric and judge: names and hashes, as columns of a row."""
     return {
         "rubric": scores.rubric,
         "rubric_hash": scores.rubric_hash,
@@ -95,8 +90,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: str | None, form: Form, 
     if path is None or path == "-":
         if form == "parquet":
             raise OutputError("parquet goes to a file: name one with -o")
-        if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal's code page
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        utf8_stdout()
         try:
             for row in rows:
                 sys.stdout.write(_line(row))
@@ -107,7 +101,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: str | None, form: Form, 
         return
     target = Path(path)
     try:
-        _check(target, path, [source for source in sources if source != "-"])
+        _check(target, path, sources)
         partial = partial_path(target)
         partial.unlink(missing_ok=True)
         try:
@@ -123,18 +117,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: str | None, form: Form, 
 
 
 def _check(target: Path, path: str, sources: Iterable[str]) -> None:
-    if target.is_dir():
-        raise OutputError("is a directory; name a file", file=path)
-    if not target.parent.is_dir():
-        raise OutputError(f"there is no folder {str(target.parent)!r}", file=path)
-    if target.exists() and not target.is_file():
-        raise OutputError("is not a file; for standard output leave -o out", file=path)
-    if target.exists() and not os.access(target, os.W_OK):
-        raise OutputError("cannot be written: it is read-only", file=path)
+    check_place(target, path)
     for source in sources:
-        for place in (target, partial_path(target)):
-            if place.exists() and os.path.exists(source) and os.path.samefile(place, source):
-                raise OutputError(f"would overwrite the input {source}; name another file", file=path)
+        if same_file(target, source) or same_file(partial_path(target), source):
+            raise OutputError(f"would overwrite the input {source}; name another file", file=path)
 
 
 def _line(row: Mapping[str, Any]) -> str:

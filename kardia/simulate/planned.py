@@ -26,8 +26,7 @@ from kardia.judge.backends.fake import FakeJudge
 from kardia.judge.protocol import Answer, ChatMessage, Request, Said, Usage
 from kardia.judgment import RAW_MARK
 from kardia.prompt import load_template
-from kardia.rubric.models import RubricFile
-from kardia.rubric.rubric import Rubric
+from kardia.rubric.blank import blank_rubric
 from kardia.scoring import JudgeLike
 from kardia.simulate.difficulty import Difficulty
 from kardia.simulate.seeker import Reaction, Talk, hears
@@ -258,15 +257,4 @@ def _temper(difficulty: Difficulty) -> str:
     return "\n".join(f"{name}: {given[name]:.2f} (0: {none}; 1: {all_})" for name, (none, all_) in _ABOUT.items())
 
 
-_NO_RUBRIC = Rubric(
-    RubricFile.model_validate(
-        {
-            "name": "seeker",
-            "version": "1.0.0",
-            "title": "A seeker",
-            "criteria": [{"id": "none", "question": "Is anything judged here?", "scale": {"type": "binary"}}],
-        }
-    ),
-    (),
-)
-"""A request names a rubric; where somebody is played, nothing is judged by one."""
+_NO_RUBRIC = blank_rubric("seeker", "A seeker")

@@ -153,7 +153,7 @@ async def reply_to(talks: Sequence[Talk], replies: Sequence[str], seeker: Seeker
 
 
 def _as_rows(talk: Talk) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in talk.messages]
+    return [message.to_json() for message in talk.messages]
 
 
 def _checked(replies: Sequence[str], count: int) -> Sequence[str]:

@@ -15,7 +15,6 @@ import pytest
 from kardia.errors import InputError
 from kardia.reward import nemo_gym as adapter
 from kardia.reward import single
-from kardia.reward.reward import Reward
 
 PROMPT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "My dog died this morning."}]
 OTHERS_WARNINGS = pytest.mark.filterwarnings("ignore")  # NeMo Gym's are not ours to answer for
@@ -150,14 +149,7 @@ async def test_its_application_masks_what_could_not_be_judged(server, trainer, t
 @OTHERS_WARNINGS
 @pytest.mark.parametrize("trainer", [INSTALLED])
 async def test_its_application_judges_together_what_comes_together(server, trainer, monkeypatch):
-    sizes = []
-    real = Reward.ajudge
-
-    async def counted(self, completions):
-        sizes.append(len(completions))
-        return await real(self, completions)
-
-    monkeypatch.setattr(Reward, "ajudge", counted)
+    sizes = marked.batch_sizes(monkeypatch)
     answers = await asyncio.gather(*(server.post("/verify", json=body(f"Reply {number % 4}.")) for number in range(12)))
     assert {answer.json()["reward"] for answer in answers} == {1.0}
     assert sizes == [4]

@@ -10,7 +10,6 @@ import asyncio
 import importlib.util
 import json
 import logging
-import textwrap
 import threading
 from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +25,6 @@ from hypothesis import strategies as st
 
 from kardia.errors import InputError, JudgeUnreachable
 from kardia.reward import openrlhf as adapter
-from kardia.reward.reward import Reward
 from kardia.reward.single import UnscoredError
 
 torch = pytest.importorskip("torch", reason="OpenRLHF's contract is in tensors")
@@ -128,19 +126,7 @@ def trainer(request, tmp_path, monkeypatch):
 
 
 def own_file(folder, **options):
-    """A user's file, with the judge that goes by marks."""
-    path = folder / "my_reward.py"
-    told = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    path.write_text(
-        textwrap.dedent(f"""
-            import marked
-            from kardia.reward.openrlhf import reward_function
-
-            reward_func = reward_function(rubric=marked.rubric(), judge=marked.judge(), ledger="off", {told})
-            """),
-        "utf-8",
-    )
-    return path
+    return marked.own_file(folder / "my_reward.py", "openrlhf", "reward_function", "reward_func", **options)
 
 
 async def run(trainer, path, completions, labels=None):
@@ -166,14 +152,7 @@ async def test_this_module_itself_by_environment_variables(trainer, monkeypatch)
 
 
 async def test_samples_of_many_threads_reach_the_judge_at_once_and_equal_ones_once(trainer, tmp_path, monkeypatch):
-    sizes = []
-    real = Reward.ajudge
-
-    async def counted(self, completions):
-        sizes.append(len(completions))
-        return await real(self, completions)
-
-    monkeypatch.setattr(Reward, "ajudge", counted)
+    sizes = marked.batch_sizes(monkeypatch)
     path = own_file(tmp_path, on_unscored="raise", wait_ms=300)
     await run(trainer, path, ["Kind.", "Kind.", "COLD", "Warm.", "Kind."])
     assert sizes == [3]

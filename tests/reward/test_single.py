@@ -58,14 +58,7 @@ def test_the_names_are_the_same_whatever_happens():
 
 
 def test_a_completion_that_arrives_in_a_crowd_is_judged_with_it(monkeypatch):
-    sizes = []
-    real = Reward.ajudge
-
-    async def counted(self, completions):
-        sizes.append(len(completions))
-        return await real(self, completions)
-
-    monkeypatch.setattr(Reward, "ajudge", counted)
+    sizes = marked.batch_sizes(monkeypatch)
     judge = marked.judge()
     reward = single(judge=judge, wait_ms=100)
 

@@ -10,7 +10,6 @@ import asyncio
 import importlib.util
 import inspect
 import sys
-import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 
@@ -137,19 +136,7 @@ def trainer(request):
 
 
 def own_file(folder, **options):
-    """A user's file, with the judge that goes by marks."""
-    path = folder / "my_rewards.py"
-    told = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    path.write_text(
-        textwrap.dedent(f"""
-            import marked
-            from kardia.reward.verifiers import reward_function
-
-            kind = reward_function(rubric=marked.rubric(), judge=marked.judge(), ledger="off", {told})
-            """),
-        "utf-8",
-    )
-    return str(path)
+    return str(marked.own_file(folder / "my_rewards.py", "verifiers", "reward_function", "kind", **options))
 
 
 async def test_a_function_under_rewards(trainer, tmp_path):
@@ -185,14 +172,7 @@ async def test_two_functions_keep_their_metrics_apart(trainer, tmp_path):
 
 
 async def test_rollouts_that_end_together_are_judged_together(trainer, tmp_path, monkeypatch):
-    sizes = []
-    real = Reward.ajudge
-
-    async def counted(self, completions):
-        sizes.append(len(completions))
-        return await real(self, completions)
-
-    monkeypatch.setattr(Reward, "ajudge", counted)
+    sizes = marked.batch_sizes(monkeypatch)
     await trainer.score(
         [trainer.trace(f"Reply {number % 5}.") for number in range(12)], own_file(tmp_path, wait_ms=300)
     )

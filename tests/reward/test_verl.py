@@ -10,18 +10,17 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
-import textwrap
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 
+import marked
 import numpy as np
 import pytest
 import tiny
 
 from kardia.errors import InputError, JudgeUnreachable
 from kardia.reward import verl as adapter
-from kardia.reward.reward import Reward
 from kardia.reward.single import UnscoredError
 
 PROMPT = [{"role": "user", "content": "My dog died this morning."}]
@@ -182,19 +181,7 @@ class Installed:
 
 
 def own_file(folder, **options):
-    """A user's file, with the judge that goes by marks."""
-    path = folder / "my_reward.py"
-    told = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    path.write_text(
-        textwrap.dedent(f"""
-            import marked
-            from kardia.reward.verl import score_function
-
-            compute_score = score_function(rubric=marked.rubric(), judge=marked.judge(), ledger="off", {told})
-            """),
-        "utf-8",
-    )
-    return str(path)
+    return str(marked.own_file(folder / "my_reward.py", "verl", "score_function", "compute_score", **options))
 
 
 def test_configured_by_reward_kwargs_alone(trainer):
@@ -212,14 +199,7 @@ def test_configured_by_reward_kwargs_alone(trainer):
 
 
 def test_a_whole_group_reaches_the_judge_at_once_and_equal_samples_once(trainer, monkeypatch):
-    sizes = []
-    real = Reward.ajudge
-
-    async def counted(self, completions):
-        sizes.append(len(completions))
-        return await real(self, completions)
-
-    monkeypatch.setattr(Reward, "ajudge", counted)
+    sizes = marked.batch_sizes(monkeypatch)
     trainer.run([sample(f"Reply {number % 10}.") for number in range(16)], {**FAKE, "wait_ms": 300})
     assert sizes == [10]
 
