@@ -50,6 +50,7 @@ PURE = [
     "judge/ensemble",
     "judge/options",
     "judge/profile",
+    "judge/words",
     "reading/fields",
     "reading/idset",
     "reading/jsontext",

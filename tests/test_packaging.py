@@ -82,6 +82,7 @@ def test_the_wheel_carries_the_content(wheel):
         "adapter/adapter_model.safetensors",
     ):
         assert f"kardia/_content/judges/embedded/{wanted}" in names
+    assert "kardia/_content/judges/words/model.json" in names
     for wanted in ("kardia/py.typed", "kardia/__main__.py", f"kardia-{__version__}.dist-info/licenses/LICENSE"):
         assert wanted in names
     assert not [name for name in names if name.startswith(("tests/", "rubrics/", "judges/", "training/"))]

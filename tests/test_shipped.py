@@ -11,6 +11,7 @@ from kardia.answer import answer_schema
 from kardia.content import shipped
 from kardia.conversation import Conversation, Message
 from kardia.judge.profile import JudgeProfile, load_profile
+from kardia.judge.words import read_words
 from kardia.plan import SCORING_MODES, Planner
 from kardia.prompt import load_template, question_variables, shared_variables
 from kardia.rubric.loading import load_rubric
@@ -64,7 +65,16 @@ def mode_of(path):
 
 def test_everything_that_is_named_is_shipped():
     assert {path.parent.name for path in RUBRICS} >= NAMED
-    assert {path.stem for path in PROFILES} >= {"embedded", "fake", "openai", "vllm", "ollama", "llama-cpp", "sglang"}
+    assert {path.stem for path in PROFILES} >= {
+        "embedded",
+        "words",
+        "fake",
+        "openai",
+        "vllm",
+        "ollama",
+        "llama-cpp",
+        "sglang",
+    }
     assert {mode_of(path) for path in TEMPLATES} == {
         "per_criterion",
         "all_criteria",
@@ -196,6 +206,28 @@ def test_the_heads_tell_a_kind_reply_from_a_cold_and_a_harmful_one():
     for criterion in ("validates_feeling", "warmth", "fits_need", "respects_autonomy"):
         values = {name: card.criteria[criterion].value or 0 for name, card in cards.items()}
         assert values["kind"] > max(values["cold"], values["harmful"]), (criterion, values)
+
+
+# --- the judge of words ----------------------------------------------------------------------------------------------
+
+
+def test_every_criterion_has_words():
+    profile = load_profile("words")
+    model = read_words(profile.words_model)
+    assert {task.digest: task.levels for task in model.tasks} == {
+        taught.digest: taught.levels for taught in read_manifest(HEADS).tasks
+    }
+    assert profile.words_model.stat().st_size < 600_000
+    assert not re.search(r'"(/|[A-Z]:\\\\)', profile.words_model.read_text(encoding="utf-8"))
+
+
+def test_the_words_tell_a_kind_reply_from_a_cold_one():
+    talks = [
+        Conversation(name, (Message("user", CONTEXT), Message("assistant", reply)))
+        for name, reply in (("kind", KIND), ("cold", COLD))
+    ]
+    kind, cold = score_many(talks, "supportiveness@1", "words")
+    assert kind.score > cold.score + 0.1
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

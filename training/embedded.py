@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 
+from kardia.conversation import Conversation
 from kardia.model.examples import Labelled, level_target
 from kardia.model.labels import Labels, Questions, join
 from kardia.model.loop import Moment
@@ -129,21 +130,35 @@ EMOTION_WEIGHT = 0.1
 
 
 def own_examples(questions: Questions) -> tuple[Labelled, ...]:
-    """The examples of training/embedded/, each with the mean of its two labels."""
+    """The examples of training/embedded/, each with the mean of its two labels, and those that are made from them."""
+    conversations = own_conversations()
+    examples = labelled(conversations, questions)
+    return (*examples, *made_worse(examples, plain_ones(conversations), questions))
+
+
+def own_conversations() -> list[Conversation]:
+    """The texts of training/embedded/."""
     with Source(DATA / "conversations.jsonl") as source:
         source.check()
-        conversations = list(source.conversations())
+        return list(source.conversations())
+
+
+def labelled(conversations: Sequence[Conversation], questions: Questions) -> tuple[Labelled, ...]:
+    """The texts with their labels: the mean of the two, or the third reading where there is one."""
     labels = Labels(questions)
     labels.read(DATA / "labels.csv", [conversation.id for conversation in conversations])
     joined = join(conversations, questions, labels).examples
     again = _read_again(questions)
-    examples = tuple(replace(each, targets={**each.targets, **again.get(each.id, {})}) for each in joined)
-    plain = {
+    return tuple(replace(each, targets={**each.targets, **again.get(each.id, {})}) for each in joined)
+
+
+def plain_ones(conversations: Sequence[Conversation]) -> dict[str, str]:
+    """Id → language of the texts with one message, and nothing told of the person, before the reply."""
+    return {
         conversation.id: str(conversation.metadata.get("language"))
         for conversation in conversations
         if len(conversation.messages) == 2 and "profile" not in conversation.metadata
     }
-    return (*examples, *made_worse(examples, plain, questions))
 
 
 def made_worse(examples: Sequence[Labelled], plain: Mapping[str, str], questions: Questions) -> list[Labelled]:
@@ -151,7 +166,7 @@ def made_worse(examples: Sequence[Labelled], plain: Mapping[str, str], questions
 
     Args:
         examples: the texts as they belong together.
-        plain: id → language of those with one message, and nothing told of the person, before the reply.
+        plain: as `plain_ones` gives it.
         questions: whose tasks have the levels.
     """
     grasp = questions.task("understanding.grasps_situation")

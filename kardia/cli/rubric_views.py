@@ -235,15 +235,15 @@ def render_view(
     reference: str, file: str, judge: str | None, wanted: str | None, overrides: Sequence[str], as_json: bool
 ) -> None:
     """`kardia rubric render`."""
-    from kardia.judge.profile import JudgeProfile, load_profile
+    from kardia.judge.profile import WORDLESS, JudgeProfile, load_profile
     from kardia.plan import Planner
     from kardia.reading import Source
     from kardia.rubric.loading import load_rubric
 
     rubric = load_rubric(reference)
     profile = load_profile("fake" if judge is None else judge, overrides)
-    if profile.backend == "embedded":
-        note("the embedded judge reads no prompt; these are the prompts of the template reasoned")
+    if profile.backend in WORDLESS:
+        note(f"the judge {profile.name} reads no prompt; these are the prompts of the template reasoned")
         profile = JudgeProfile(name="render", backend="fake")
     planner = Planner(rubric, profile)
     with Source(file) as source:

@@ -81,6 +81,10 @@ def build_judge(profile: JudgeProfile) -> Judge:
         from kardia.judge.backends.embedded import EmbeddedJudge
 
         return EmbeddedJudge(profile)
+    if profile.backend == "words":
+        from kardia.judge.backends.words import WordsJudge
+
+        return WordsJudge(profile)
     from kardia.judge.backends.fake import FakeJudge
 
     return FakeJudge(profile=profile)

@@ -18,12 +18,13 @@ __all__ = [
     "Sampling",
     "Seat",
     "TransformersOptions",
+    "WordsOptions",
 ]
 
 Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
 Money = Annotated[float, Field(ge=0, strict=True)]
 Reference = Annotated[StrictStr, Field(pattern=r"\S")]
-"""A judge's name or path."""
+"""A name or path."""
 
 
 class Sampling(Strict):
@@ -77,6 +78,13 @@ class EmbeddedOptions(Strict):
     batch_size: Count = 64
     """Texts in one forward pass."""
     device: StrictStr = "cpu"
+
+
+class WordsOptions(Strict):
+    """What the judge of words goes by."""
+
+    model: Reference
+    """The file of its fitted model (`kardia.judge.words`), beside the profile."""
 
 
 class TransformersOptions(Strict):

@@ -50,13 +50,13 @@ def context_text(messages: Iterable[Message]) -> str:
     return "\n".join(part for part in said if part)
 
 
-def unreadable(text: str) -> str | None:
-    """Why a text cannot be judged by an encoder that has learnt English, where it cannot; None where it can."""
+def unreadable(text: str, who: str = "the embedded judge's encoder") -> str | None:
+    """Why a text cannot be judged by who has learnt English, where it cannot; None where it can."""
     letters = [character for character in text if character.isalpha()]
     if not letters:
         return "the judged text has no words that could be compared"
     if sum(_is_latin(character) for character in letters) * 2 < len(letters):
-        return "the judged text is mostly not in Latin script, and the embedded judge's encoder has learnt English"
+        return f"the judged text is mostly not in Latin script, and {who} has learnt English"
     return None
 
 

@@ -20,7 +20,9 @@ from kardia.judge.options import (
     Price,
     Sampling,
     TransformersOptions,
+    WordsOptions,
 )
+from kardia.judge.words import words_digest
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
 from kardia.strict import Strict
@@ -35,13 +37,14 @@ __all__ = [
     "Price",
     "Sampling",
     "TransformersOptions",
+    "WordsOptions",
     "apply_overrides",
     "load_profile",
     "profile_names",
 ]
 
 Mode = Literal["per_criterion", "all_criteria", "logprob", "pairwise", "groupwise"]
-Backend = Literal["openai", "http", "litellm", "transformers", "embedded", "panel", "cascade", "fake"]
+Backend = Literal["openai", "http", "litellm", "transformers", "embedded", "words", "panel", "cascade", "fake"]
 
 DEFAULT_TEMPLATES: dict[str, str] = {
     "per_criterion": "reasoned",
@@ -54,6 +57,8 @@ DIRECT_TEMPLATE = "level"
 """In the mode logprob, what asks a model that is read and writes nothing."""
 ENDPOINTS = ("openai", "http", "litellm")
 ENSEMBLES = ("panel", "cascade")
+WORDLESS = ("embedded", "words")
+"""Backends that read the texts themselves and no prompt."""
 COMPARING = ("pairwise", "groupwise")
 _HOW_IT_RUNS = ("device", "batch_tokens")
 HERE = "this machine (nothing is sent)"
@@ -82,6 +87,7 @@ class JudgeProfile(Strict):
     extra_body: dict[StrictStr, Any] = Field(default_factory=dict)
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict, repr=False)
     embedded: EmbeddedOptions | None = None
+    words: WordsOptions | None = None
     transformers: TransformersOptions | None = None
     panel: PanelOptions | None = None
     cascade: CascadeOptions | None = None
@@ -120,8 +126,12 @@ class JudgeProfile(Strict):
             raise ValueError("`transformers: …` goes with the backend transformers, and with no other")
         if self.backend == "transformers" and self.mode == "logprob":
             self._check_reading()
-        if self.backend == "embedded" and self.mode != "per_criterion":
-            raise ValueError("the backend embedded knows only the mode per_criterion")
+        if (self.backend == "words") != (self.words is not None):
+            raise ValueError("`words: …` goes with the backend words, and with no other")
+        if self.backend == "words" and self.model:
+            raise ValueError("`model` names a language model or an encoder; the backend words has `words.model`")
+        if self.backend in WORDLESS and self.mode != "per_criterion":
+            raise ValueError(f"the backend {self.backend} knows only the mode per_criterion")
         return self
 
     def _check_reading(self) -> None:
@@ -155,6 +165,11 @@ class JudgeProfile(Strict):
         """The folder of the embedded judge's trained heads: as written, from the profile's own folder on."""
         written = None if self.embedded is None else self.embedded.heads
         return None if written is None else (self._beside or Path()) / written
+
+    @property
+    def words_model(self) -> Path | None:
+        """The file of the words judge's model: as written, from the profile's own folder on."""
+        return None if self.words is None else (self._beside or Path()) / self.words.model
 
     @property
     def references(self) -> tuple[tuple[YamlPath, str, float], ...]:
@@ -219,6 +234,8 @@ class JudgeProfile(Strict):
         data = self.model_dump(mode="json", exclude_defaults=True, exclude=skip)
         if self.heads is not None:
             data["embedded"]["heads"] = student_digest(self.heads)  # what is in the folder counts, not where it lies
+        if self.words_model is not None:
+            data["words"]["model"] = words_digest(self.words_model)
         # where a model runs, and how much at a time, is no part of what it says
         run = {key: value for key, value in data.pop("transformers", {}).items() if key not in _HOW_IT_RUNS}
         data.update({"transformers": run} if run else {})
@@ -235,12 +252,12 @@ class JudgeProfile(Strict):
     @property
     def reads_prompts(self) -> bool:
         """Whether the backend reads words, so that requests need rendered messages."""
-        return self.backend not in ("embedded", *ENSEMBLES)
+        return self.backend not in (*WORDLESS, *ENSEMBLES)
 
     @property
     def destination(self) -> str:
         """Where judged texts go, for people: a host, or that they stay here."""
-        if self.backend in ("transformers", "embedded", "fake"):
+        if self.backend in ("transformers", "fake", *WORDLESS):
             return HERE
         if self.backend in ENSEMBLES:
             places = dict.fromkeys(member.destination for member in self.members)
@@ -352,6 +369,11 @@ def _fault_of_members(
             return path, f"the judge {member.name} compares replies (mode {member.mode}) and scores none on its own"
         if any(member.hash == other.hash for other in members[:number]):
             return path, f"the judge {member.name} is named twice, and would say the same twice"
+    if profile.cascade is not None and members[0].backend == "words":
+        return places[0], (
+            f"the judge {members[0].name} says a value, and does not tell how sure it is; use a judge with the mode "
+            "logprob, with `sampling.samples` of 2 or more, or embedded"
+        )
     if profile.cascade is not None and not (confident or members[0].shows_confidence):
         return places[0], (
             f"the judge {members[0].name} shows neither probabilities nor several samples, and nobody can tell where "

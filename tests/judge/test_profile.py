@@ -118,6 +118,15 @@ def test_a_profile_that_is_not_there(tmp_path):
         (TEXT.replace("http://127", "http://me:secret@127"), "a `base_url` holds no user or password"),
         (TEXT + "revision: abc\n", "`revision` belongs to the backends embedded and transformers"),
         ("name: e\nbackend: embedded\nmode: logprob\n", "the backend embedded knows only the mode per_criterion"),
+        ("name: w\nbackend: words\n", "`words: …` goes with the backend words, and with no other"),
+        (TEXT + "words: {model: m.json}\n", "`words: …` goes with the backend words, and with no other"),
+        ("name: w\nbackend: words\nwords: {}\n", "mine.yaml:3: words.model: is missing"),
+        ("name: w\nbackend: words\nwords: {model: ''}\n", "mine.yaml:3: words.model: must not be empty"),
+        ("name: w\nbackend: words\nmodel: x\nwords: {model: m}\n", "the backend words has `words.model`"),
+        (
+            "name: w\nbackend: words\nmode: all_criteria\nwords: {model: m}\n",
+            "the backend words knows only the mode per_criterion",
+        ),
         (TEXT + "name: again\n", "a second time"),
     ],
 )
@@ -244,6 +253,7 @@ def test_every_mode_has_a_template(mode):
     [
         ({"backend": "fake"}, "this machine (nothing is sent)"),
         ({"backend": "embedded"}, "this machine (nothing is sent)"),
+        ({"backend": "words", "words": {"model": "m.json"}}, "this machine (nothing is sent)"),
         ({"backend": "openai", "model": "m"}, "api.openai.com"),
         ({"backend": "openai", "model": "m", "base_url": "https://x.example/v1"}, "x.example"),
         ({"backend": "litellm", "model": "a/b"}, "the provider that litellm picks for a/b"),
@@ -357,6 +367,19 @@ def test_panels_that_are_none(room, write, old, new, words):
         load_profile(room / "both.yaml")
     assert words in str(caught.value)
     assert str(room) in str(caught.value)
+
+
+def test_the_judge_of_words_cannot_begin_a_cascade(room, write):
+    write(CASCADE.replace("sure.yaml", "words"), name="room/unsure.yaml")
+    with pytest.raises(ProfileError) as caught:
+        load_profile(room / "unsure.yaml")
+    said = "the judge words says a value, and does not tell how sure it is"
+    assert f"{room}/unsure.yaml:4: cascade.first: {said}" in str(caught.value)
+    write(CASCADE.replace("fake", "words"), name="room/second.yaml")
+    assert [member.name for member in load_profile(room / "second.yaml").members] == ["sure", "words"]
+    cascade = load_profile(room / "second.yaml")
+    with pytest.raises(ProfileError, match="says a value"):
+        cascade.with_members(cascade.members[::-1], confident=True)
 
 
 @pytest.mark.parametrize(
