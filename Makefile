@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage bench-engine chaos conformance clean
+.PHONY: help demo setup test lint types coverage bench-engine smoke chaos conformance clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,8 +33,8 @@ test: $(SETUP) lint types ## run every check and test
 	$(BIN)/python -m pytest
 
 lint: $(SETUP) ## ruff
-	$(BIN)/ruff check kardia tests benchmarks
-	$(BIN)/ruff format --check kardia tests benchmarks
+	$(BIN)/ruff check kardia tests benchmarks training
+	$(BIN)/ruff format --check kardia tests benchmarks training
 
 types: $(SETUP) ## mypy, strict
 	$(BIN)/mypy
@@ -46,6 +46,9 @@ coverage: $(SETUP) ## branch coverage; fails where a pure module has 95 % or les
 bench-engine: $(SETUP) ## measure the engine beside others and write the tables; about an hour
 	$(BIN)/python benchmarks/engine.py --write
 	$(BIN)/python benchmarks/cached.py --write
+
+smoke: $(SETUP) ## train the smoke recipe with three seeds and write the table; about twenty minutes
+	$(BIN)/python benchmarks/smoke.py --write
 
 chaos: $(SETUP) ## see what failing servers, kills and two processes at once cost; about five minutes
 	$(BIN)/python benchmarks/chaos.py faults --write

@@ -1,6 +1,6 @@
 """`kardia serve` under load on loopback: is anything lost, mixed up, or let in that should not be?
 
-    python benchmarks/serve.py --seconds 60 --clients 200
+    python benchmarks/serve.py --seconds 60 --clients 200 [--write]
 
 A server in a process of its own, with the fake judge, and so many clients at once, each on connections of its own,
 each with one request after the other: mostly completions to score, by kardia's contract and by OpenRLHF's; between them
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tables import markdown_table
+from tables import markdown_table, write_table
 
 from kardia.judge.backends.fake import fake_level
 from kardia.rubric.loading import load_rubric
@@ -267,6 +267,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--max-queue", type=int, default=10_000)
     parser.add_argument("--seed", default="7")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, too")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     arguments = parser.parse_args(words)
     token = secrets.token_hex(32)
     process, url = start(token, arguments.max_queue)
@@ -281,22 +282,28 @@ def main(words: list[str] | None = None) -> int:
         [kind, f"{seen.right[kind] + seen.wrong[kind]:,}", f"{seen.right[kind]:,}", f"{seen.wrong[kind]:,}"]
         for kind in KINDS
     ]
-    print(markdown_table(["requests", "sent", "answered as they should be", "not"], rows, {1, 2, 3}))
-    print(
+    table = markdown_table(["requests", "sent", "answered as they should be", "not"], rows, {1, 2, 3})
+    print(table)
+    waits = (
         f"seconds to an answer: median {statistics.median(seen.seconds or [0]):.3f}, "
         f"95 % {quantile(seen.seconds, 0.95):.3f}, 99 % {quantile(seen.seconds, 0.99):.3f}, "
         f"most {max(seen.seconds, default=0):.3f}"
     )
+    print(waits)
     counted = {
         name: float(found[1])
         for name in ("kardia_items_total", "kardia_shared_total", "kardia_unscored_total", "kardia_batch_items_count")
         if (found := re.search(rf"^{name} (\S+)", metrics, re.MULTILINE))
     }
     print(", ".join(f"{name} {value:,.0f}" for name, value in counted.items()))
-    print(
+    ended = (
         f"after SIGTERM: {seen.finished:,} requests that were under way were answered, {seen.not_taken:,} that came "
         f"too late were not taken; exit code {code}"
     )
+    print(ended)
+    if arguments.write:
+        load_told = f"{arguments.clients} clients, {arguments.seconds:.0f} seconds"
+        write_table(Path(__file__).with_name("README.md"), "serve", f"{table}\n\n{load_told}; {waits}; {ended}.")
     for fault in seen.faults[:10]:
         print("WRONG", fault[:300])
     noise = [line for line in said.splitlines() if "stopping" not in line]

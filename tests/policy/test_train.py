@@ -178,8 +178,9 @@ TINY = {
     "kardia-r1-gemma-2b-lora": {"model_type": "gemma", **made.SIZES, "head_dim": 16},
     "emprl": {"model_type": "qwen2", **made.SIZES},
     "rlver": {"model_type": "qwen2", **made.SIZES},
+    "smoke": {"model_type": "llama", **made.SIZES},
 }
-JUDGE = {"emprl": "embedded", "rlver": "embedded"}
+JUDGE = {"emprl": "embedded", "rlver": "embedded", "smoke": "embedded"}
 
 
 @pytest.mark.encoder
