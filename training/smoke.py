@@ -6,8 +6,7 @@ Three files. `prompts.jsonl` and `held_out.jsonl` share the situations out; no d
 `demonstrations.jsonl.gz` holds replies in the format of four spans: the good ones, and one that says back what was said
 and goes on as the fair one does. Each is there several times over with words exchanged: a word that both the person
 and the reply say becomes another one in both. Whoever learns from that cannot learn by heart which words a reply has,
-and learns to take them from the person. The first span says back, as `you`, what the person said as `I`: a model of
-two million weights, some minutes old, understands nothing else. Equal input gives equal bytes.
+and learns to take them from the person. Equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -101,12 +100,12 @@ def demonstrations(situations: list[dict[str, Any]]) -> Iterable[dict[str, Any]]
         plain = f"so {said_back(each['c']).rstrip('.')}. {each['fair'][0]}"
         for number, reply in enumerate((*each["good"], plain)):
             for turn in range(1 + EXCHANGED):
-                told = (each["c"], reply, each["r"])
-                said, answer, reasoning = told if turn == 0 else exchange(*told)
+                told = (each["c"], reply, each["u"], each["r"])
+                said, answer, understanding, reasoning = told if turn == 0 else exchange(*told)
                 yield {
                     "id": f"{each['id']}-{number}-{turn}",
                     "messages": [{"role": "user", "content": said}, {"role": "assistant", "content": answer}],
-                    "understanding": said_back(said),
+                    "understanding": understanding,
                     "reasoning": reasoning,
                     "emotion": each["e"],
                 }
