@@ -47,7 +47,7 @@ bench-engine: $(SETUP) ## measure the engine beside others and write the tables;
 	$(BIN)/python benchmarks/engine.py --write
 	$(BIN)/python benchmarks/cached.py --write
 
-smoke: $(SETUP) ## train the smoke recipe with three seeds and write the table; about twenty minutes
+smoke: $(SETUP) ## train the smoke recipe with three seeds and write the table; about half an hour
 	$(BIN)/python benchmarks/smoke.py --write
 
 chaos: $(SETUP) ## see what failing servers, kills and two processes at once cost; about five minutes

@@ -5,8 +5,9 @@
 Runs `kardia train smoke` with each seed, one after the other, and prints what its reports say: the rubric's score on
 held-out situations before and after GRPO with the paired 95 % interval, the same by the second judge, how many replies
 keep the format, distinct-2 against that of supervised training, and what the best of the policy's own replies earns
-when it answers everybody. Below stands what is asked of each; the exit code is 1 where one run falls short. A run that
-lies in the folder already is not made again. `--write` puts the table into benchmarks/README.md.
+when it answers everybody. Then it says in what each run falls short of what is asked; the exit code is 1 where one
+does. A run that lies in the folder already is not made again, and one that was stopped goes on; how long it took is
+then not known. `--write` puts the table into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -43,15 +44,16 @@ def trained(seed: int, folder: Path) -> Mapping[str, Any]:
     """The report of the run with a seed, which is made where it is not there."""
     place = folder / f"smoke-{seed}"
     clock = folder / f"smoke-{seed}.seconds"
+    is_new = not place.exists()
     start = time.monotonic()
     command = [sys.executable, "-m", "kardia", "train", str(RECIPE), "--seed", str(seed), "-o", str(place)]
     ran = subprocess.run(command, check=False)
     if ran.returncode not in (0, 1) or not (place / "report.json").exists():
         sys.exit(f"the run with seed {seed} ended with {ran.returncode}")
-    if not clock.exists():
+    if is_new:
         clock.write_text(str(round(time.monotonic() - start)))
     found: dict[str, Any] = json.loads((place / "report.json").read_text("utf-8"))
-    return {**found, "minutes": int(clock.read_text()) / 60}
+    return {**found, "minutes": int(clock.read_text()) / 60 if clock.exists() else None}
 
 
 def cells(seed: int, report: Mapping[str, Any]) -> list[str]:
@@ -72,7 +74,7 @@ def cells(seed: int, report: Mapping[str, Any]) -> list[str]:
         f"{before['format']['mean']:.0%} → {after['format']['mean']:.0%}",
         f"× {report['distinct_2_ratio']:.2f}",
         f"{report['stock']['mean']:.3f} / {report['stock']['policy']:.3f}",
-        f"{report['minutes']:.1f}",
+        "–" if report["minutes"] is None else f"{report['minutes']:.1f}",
     ]
 
 

@@ -22,7 +22,6 @@ from kardia.judge.options import (
     TransformersOptions,
     WordsOptions,
 )
-from kardia.judge.words import words_digest
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
 from kardia.strict import Strict
@@ -235,6 +234,8 @@ class JudgeProfile(Strict):
         if self.heads is not None:
             data["embedded"]["heads"] = student_digest(self.heads)  # what is in the folder counts, not where it lies
         if self.words_model is not None:
+            from kardia.judge.words import words_digest  # the model's shape takes a while to build
+
             data["words"]["model"] = words_digest(self.words_model)
         # where a model runs, and how much at a time, is no part of what it says
         run = {key: value for key, value in data.pop("transformers", {}).items() if key not in _HOW_IT_RUNS}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import warnings
 
 import pytest
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st  # noqa: E402
 from kardia.agreement.alpha import alpha  # noqa: E402
 from kardia.errors import InputError  # noqa: E402
 
+from .others import somebodys  # noqa: E402
 from .published import FOUR, _, units  # noqa: E402
 
 METRICS = ["nominal", "ordinal", "interval"]
@@ -109,9 +109,7 @@ def test_alpha_by_coincidences(table, metric):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_alpha_is_the_krippendorff_packages(metric):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's code
-        theirs = pytest.importorskip("krippendorff", reason="compared with krippendorff")
+    theirs = somebodys("krippendorff")
     chance = np.random.default_rng(11)
     for width, levels in ((2, 2), (3, 5), (7, 12)):
         x = chance.integers(0, levels, (60, 1)) + chance.integers(0, 3, (60, width)) * 1.0

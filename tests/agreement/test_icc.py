@@ -16,6 +16,7 @@ from hypothesis import strategies as st  # noqa: E402
 from kardia.agreement.icc import icc  # noqa: E402
 from kardia.errors import InputError  # noqa: E402
 
+from .others import somebodys  # noqa: E402
 from .published import ANXIETY, JUDGES, WINES, units  # noqa: E402
 
 FORMS = ["2,1", "3,1", "2,k", "3,k"]
@@ -96,10 +97,8 @@ def test_a_variance_of_nothing_but_rounding():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_icc_and_its_interval_are_pingouins(form):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's code
-        pingouin = pytest.importorskip("pingouin", reason="compared with pingouin")
-        pandas = pytest.importorskip("pandas")
+    pingouin = somebodys("pingouin")
+    pandas = somebodys("pandas")
     chance = np.random.default_rng(2)
     for n, k in ((8, 2), (20, 5)):
         x = chance.normal(size=(n, 1)) + 0.5 * chance.normal(size=k) + chance.normal(size=(n, k))

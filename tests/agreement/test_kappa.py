@@ -17,6 +17,7 @@ from hypothesis import strategies as st  # noqa: E402
 from kardia.agreement.kappa import cohen_kappa, gwet, shared  # noqa: E402
 from kardia.errors import InputError  # noqa: E402
 
+from .others import somebodys  # noqa: E402
 from .published import (  # noqa: E402
     ABSTRACTORS,
     ANXIETY,
@@ -236,10 +237,8 @@ def test_gwet_by_pairs(table, weights, levels):
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_gwet_is_irrcacs(weights):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other people's code
-        raw = pytest.importorskip("irrCAC.raw", reason="compared with irrCAC")
-        pandas = pytest.importorskip("pandas")
+    raw = somebodys("irrCAC.raw")
+    pandas = somebodys("pandas")
     chance = np.random.default_rng(5)
     for width in (2, 3, 6):
         x = np.clip(chance.integers(1, 5, (40, 1)) + chance.integers(-1, 2, (40, width)), 1, 5).astype(float)

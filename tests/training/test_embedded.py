@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +20,8 @@ from kardia.rubric.loading import load_rubric
 from kardia.student.manifest import Taught, read_manifest
 from kardia.student.scorer import Scorer
 from kardia.student.tasks import Task
+
+from .launchers import launcher
 
 np = pytest.importorskip("numpy", reason="training needs kardia[local]")
 for needed in ("torch", "transformers", "peft", "accelerate"):
@@ -36,16 +36,7 @@ RATERS = ("first", "second")
 def _on_one_thread(one_thread: None) -> None: ...
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("training_embedded", ROOT / "training" / "embedded.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-LAUNCHER = loaded()
+LAUNCHER = launcher("embedded")
 QUESTIONS = Questions([load_rubric(name) for name in LAUNCHER.RUBRICS])
 KEYS = [task.key for task in QUESTIONS.tasks]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,20 +14,13 @@ from kardia.policy.prepared import prepare
 from kardia.policy.recipes import load_recipe
 from kardia.reward.terms.emotions import EMOTIONS
 
+from .launchers import launcher
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "training" / "smoke"
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("training_smoke", ROOT / "training" / "smoke.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SMOKE = loaded()
+SMOKE = launcher("smoke")
 SITUATIONS = [json.loads(line) for line in (DATA / "situations.jsonl").read_text("utf-8").splitlines()]
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +14,8 @@ import pytest
 from kardia.judge.words import WordsModel, read_words
 from kardia.model.examples import Labelled
 from kardia.model.labels import Questions
+
+from .launchers import launcher
 
 for needed in ("numpy", "sklearn", "torch", "transformers", "peft", "accelerate"):
     pytest.importorskip(needed, reason="fitting needs scikit-learn and kardia[local]")
@@ -28,17 +28,7 @@ SHIPPED = ROOT / "judges" / "words"
 def _on_one_thread(one_thread: None) -> None: ...
 
 
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("training_words", ROOT / "training" / "words.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-LAUNCHER = loaded()
+LAUNCHER = launcher("words")
 Halves = tuple[list[Labelled], list[Labelled]]
 
 
