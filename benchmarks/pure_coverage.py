@@ -88,6 +88,7 @@ PURE = [
     "reward/terms/repetition",
     "reward/terms/rubric",
     "reward/terms/semantic",
+    "reward/terms/specificity",
     "reward/training_log",
     "reward/words",
     "rubric/checks",

@@ -206,7 +206,7 @@ class _Counter:
         for need in dict.fromkeys(need for term in spec.terms.values() for need in term.needs()):
             judge: JudgeLike = getattr(need, "judge", None) or judges.reward
             if isinstance(need, Cards):
-                times = completions if need.of == "completion" else groups
+                times = groups if need.of == "reference" else completions
                 self.cards(times, load_rubric(need.rubric), judge, prompts)
             elif isinstance(need, RowCards):
                 self.row_cards(completions, need, judge, prompts)

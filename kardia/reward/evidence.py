@@ -206,7 +206,7 @@ class Source:
     ) -> None:
         """All scorecards that one judge is to give: conversations that want the same rubrics together."""
         judge = self.judge_of(name)
-        questions = Questions(self.rubric_of, self.own_columns)
+        questions = Questions(self.rubric_of, self.own_columns, completions)
         groups: dict[str, int] = {}
         asked: dict[str, _Asked] = {}
         for need, places in needs:

@@ -29,6 +29,7 @@ from kardia.reward.terms.rar import RarTerm
 from kardia.reward.terms.repetition import RepetitionTerm
 from kardia.reward.terms.rubric import RubricTerm
 from kardia.reward.terms.semantic import SemanticTerm
+from kardia.reward.terms.specificity import SpecificityTerm
 from kardia.strict import Strict
 
 __all__ = ["AnyTerm", "RewardSpec", "RewardValue", "combine", "settled", "still_open", "waves"]
@@ -45,7 +46,8 @@ AnyTerm = Annotated[
     | RarTerm
     | RepetitionTerm
     | RubricTerm
-    | SemanticTerm,
+    | SemanticTerm
+    | SpecificityTerm,
     Field(discriminator="kind"),
 ]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

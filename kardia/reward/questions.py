@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,11 +33,18 @@ class Questions:
     Args:
         rubric_of: loads a rubric by its reference.
         own_columns: columns that a term reads its row's criteria from: what stands there is added to no other rubric.
+        batch: all completions of the batch.
     """
 
-    def __init__(self, rubric_of: Callable[[str | Rubric], Rubric], own_columns: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        rubric_of: Callable[[str | Rubric], Rubric],
+        own_columns: Collection[str] = (),
+        batch: Sequence[Completion] = (),
+    ) -> None:
         self.rubric_of = rubric_of
         self.own_columns = own_columns
+        self._elsewhere = _next_groups(batch)
         self._read: dict[tuple[Any, ...], Rubric | str] = {}
 
     def question(self, need: Cards | RowCards, completion: Completion) -> Question | str:
@@ -56,10 +63,15 @@ class Questions:
         return Question(replace(conversation, id=f"{conversation.id}-row", metadata=rest), rubric)
 
     def _by_rubric(self, need: Cards, completion: Completion) -> Question | str:
+        rubric = self.rubric_of(need.rubric)
+        if need.of == "elsewhere":
+            other = self._elsewhere.get(completion.group)
+            if other is None:
+                return "the batch has one prompt only, and there is nowhere else to put the reply"
+            return Question(_moved(completion, other), rubric)
         judged = completion.conversation if need.of == "completion" else _reference_of(completion)
         if judged is None:
             return "the row has no `reference` reply"
-        rubric = self.rubric_of(need.rubric)
         own = judged.metadata.get("rubric")
         if own is None:
             return Question(judged, rubric)
@@ -101,6 +113,25 @@ def _reference_of(completion: Completion) -> Conversation | None:
     # all completions of a row have the same one, and it is asked about once
     named = f"{completion.group}-{digest_of(messages, completion.metadata)}-reference"
     return replace(completion.conversation, id=named, messages=messages)
+
+
+def _next_groups(batch: Sequence[Completion]) -> dict[str, Completion]:
+    """Group → a completion of the group that comes after it in the batch, the last one's being the first's; nothing
+    where there is one group only. All completions of a group are moved to the same place, so that they can be compared.
+    """
+    first: dict[str, Completion] = {}
+    for completion in batch:
+        first.setdefault(completion.group, completion)
+    names = list(first)
+    return {} if len(names) < 2 else {name: first[names[place % len(names)]] for place, name in enumerate(names, 1)}
+
+
+def _moved(completion: Completion, other: Completion) -> Conversation:
+    """The last message of a completion in answer to another one's prompt."""
+    messages = (*other.prompt, completion.conversation.messages[-1])
+    known = {name: value for name, value in other.metadata.items() if name != "rubric"}
+    named = f"{other.group}-{digest_of(messages, known)}-elsewhere"
+    return replace(other.conversation, id=named, messages=messages, metadata=known)
 
 
 def _row_rubric(need: RowCards, data: Any) -> Rubric | str:

@@ -23,7 +23,7 @@ from kardia.reward.batcher import Batcher
 from kardia.reward.completion import Completion
 from kardia.reward.expression import RewardValue
 from kardia.reward.reward import Judged, Reward, RubricReward
-from kardia.reward.term import Likelihoods, Ranks
+from kardia.reward.term import is_relative
 from kardia.schema_errors import dotted, faults_of
 from kardia.strict import Strict
 
@@ -113,9 +113,9 @@ class SingleReward:
         batch: int = 256,
     ) -> None:
         for name, term in reward.spec.terms.items():
-            if any(isinstance(need, (Ranks, Likelihoods)) for need in term.needs()):
+            if any(is_relative(need) for need in term.needs()):
                 raise InputError(
-                    f"compares the completions of a prompt with each other, and {trainer} hands them over one at a "
+                    f"is measured on the other completions of its batch, too, and {trainer} hands them over one at a "
                     "time; take a reward without it",
                     key=f"terms.{name}",
                 )

@@ -28,6 +28,7 @@ __all__ = [
     "Term",
     "TermValue",
     "Vectors",
+    "is_relative",
 ]
 
 
@@ -46,14 +47,15 @@ class TermValue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cards:
-    """A need: a scorecard by a rubric for each completion, or for the reference reply in its place.
+    """A need: a scorecard by a rubric for each completion; or for the reference reply in its place; or for the
+    completion in answer to another prompt of the batch (`elsewhere`).
 
     Found: a `Scorecard` for each completion, or a sentence why there is none.
     """
 
     rubric: str | Rubric
     judge: str | None = None
-    of: Literal["completion", "reference"] = "completion"
+    of: Literal["completion", "reference", "elsewhere"] = "completion"
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -125,6 +127,13 @@ def _key_of(rubric: str | Rubric) -> str:
 
 
 Need = Cards | RowCards | Vectors | Ranks | Likelihoods
+
+
+def is_relative(need: Need) -> bool:
+    """Whether what is found for a completion hangs on what else is in its batch."""
+    return isinstance(need, (Ranks, Likelihoods)) or (isinstance(need, Cards) and need.of == "elsewhere")
+
+
 Found = Mapping[Need, Sequence[Any]]
 """Need → what was found for each completion: an answer, or a sentence why there is none."""
 

@@ -23,7 +23,7 @@ from kardia.plan import Planner
 from kardia.reward.completion import Completion, completion_of
 from kardia.reward.reward import Judged, Reward
 from kardia.reward.single import Scored, scored_at
-from kardia.reward.term import Cards, Likelihoods, Ranks, Vectors
+from kardia.reward.term import Cards, Vectors, is_relative
 
 __all__ = ["Judging", "log_fault"]
 
@@ -53,7 +53,7 @@ class Judging:
         needs = [need for term in reward.spec.terms.values() for need in term.needs()]
         self.reward = reward
         self.tell = tell
-        self.relative = any(isinstance(need, (Ranks, Likelihoods)) for need in needs)
+        self.relative = any(is_relative(need) for need in needs)
         self._cards = [need for need in needs if isinstance(need, Cards)]
         self._encodes = any(isinstance(need, Vectors) for need in needs)
         self._named: list[str | None] = list(

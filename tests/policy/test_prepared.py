@@ -199,6 +199,7 @@ def test_prices_rows_own_criteria_references_and_ranks(tmp_path):
         "own": {"kind": "rar"},
         "like": {"kind": "level_alignment"},
         "rank": {"kind": "group_rank", "rubric": "safety@1"},
+        "here": {"kind": "specificity", "rubric": "empathy-mechanisms@1"},
     }
     found = made.prepared(
         path,
@@ -207,8 +208,9 @@ def test_prices_rows_own_criteria_references_and_ranks(tmp_path):
         reward={"spec": {"name": "x", "terms": terms}, "judge": str(tmp_path / "priced.yaml")},
     )
     [asked] = estimate(found).asked.values()
-    # 8 completions of 4 prompts: two own criteria each, three mechanisms of each and of each reference, two orders
-    assert asked.requests == 8 * 2 + 8 * 3 + 4 * 3 + 4 * 2
+    # 8 completions of 4 prompts: two own criteria each, three mechanisms of each, here and elsewhere, and of each
+    # reference, two orders
+    assert asked.requests == 8 * 2 + 8 * 3 + 8 * 3 + 4 * 3 + 4 * 2
     assert asked.cost == pytest.approx((round(asked.input_tokens) * 1 + asked.requests * 100 * 10) / 1e6)
     assert estimate(found).cost == asked.cost
     assert asked.judge.destination == "10.0.0.1:1"

@@ -49,6 +49,37 @@ def test_the_reference_answers_the_prompt_not_the_completions_own_turns():
     assert questions().question(need, long) == questions().question(need, short)
 
 
+def test_a_reply_elsewhere_goes_to_the_next_prompt_of_the_batch():
+    need = Cards(RUBRIC, None, "elsewhere")
+    written = [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("c", "4")]
+    batch = [completion_of(prompt, text, {"emotion": f"of {prompt}", "rubric": CRITERIA}) for prompt, text in written]
+    asked = Questions(lambda reference: reference, (), batch)
+    found = [asked.question(need, item).conversation for item in batch]
+    assert [tuple(each.content for each in one.messages) for one in found] == [
+        ("b", "1"),
+        ("c", "2"),
+        ("b", "3"),
+        ("a", "4"),
+        ("a", "4"),
+    ]
+    assert [one.metadata for one in found] == [{"emotion": f"of {prompt}"} for prompt in "bcbaa"]
+    assert len({one.id for one in found}) == 4
+    assert found[3].id == found[4].id
+    assert asked.question(need, completed()) == questions().question(need, completed())
+    assert "one prompt only" in questions().question(need, completed())
+
+
+def test_only_the_last_of_a_completions_turns_goes_elsewhere():
+    written = [
+        {"role": "assistant", "content": "What happened?"},
+        {"role": "user", "content": "He was old."},
+        {"role": "assistant", "content": "Fifteen years is a life."},
+    ]
+    batch = [completion_of("My dog died.", written, {}), completion_of("I failed.", written, {})]
+    found = Questions(lambda reference: reference, (), batch).question(Cards(RUBRIC, None, "elsewhere"), batch[0])
+    assert [each.content for each in found.conversation.messages] == ["I failed.", "Fifteen years is a life."]
+
+
 def test_references_of_rows_in_one_group_stay_apart():
     need = Cards(RUBRIC, None, "reference")
     found = {questions().question(need, completed(reference=each, group="a")).conversation.id for each in "xyx"}

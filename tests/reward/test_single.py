@@ -170,10 +170,11 @@ def test_the_judge_of_the_environment_is_part_of_the_options(monkeypatch):
     assert single_reward("Trainer", options, "here").reward.__name__ != one.reward.__name__
 
 
-def test_terms_that_compare_a_prompts_completions_are_refused():
-    spec = {"name": "ranks", "terms": {"order": {"kind": "group_rank", "rubric": "supportiveness@1"}}}
+@pytest.mark.parametrize("kind", ["group_rank", "specificity"])
+def test_terms_that_are_measured_on_a_batch_are_refused(kind):
+    spec = {"name": "ranks", "terms": {"order": {"kind": kind, "rubric": "supportiveness@1"}}}
     with pytest.raises(
-        InputError, match=r"terms\.order: compares the completions.*Trainer hands them over one at a time"
+        InputError, match=r"terms\.order: is measured on the other completions.*Trainer hands them over one at a time"
     ):
         single(rubric=None, reward=spec)
     with pytest.raises(InputError, match="one at a time"):

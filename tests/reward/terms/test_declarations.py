@@ -14,6 +14,7 @@ from kardia.reward.terms.format import FormatTerm
 from kardia.reward.terms.guard import GuardTerm
 from kardia.reward.terms.length import LengthTerm
 from kardia.reward.terms.repetition import RepetitionTerm
+from kardia.reward.terms.specificity import SpecificityTerm
 
 TERMS = [
     ColumnTerm(column="final_emotion", scale=(0, 100)),
@@ -22,8 +23,9 @@ TERMS = [
     GuardTerm(spans=("plan",), required={"else_reward": -1}),
     LengthTerm(at_least=3, at_most=10, slope=2.5, only_if={"format": {"at_least": 1}}),
     RepetitionTerm(of="context", n=4, free=0.1),
+    SpecificityTerm(rubric="understanding@1", judge="fake", nothing_written=0),
 ]
-KINDS = ["column", "emotion_match", "format", "guard", "length", "repetition"]
+KINDS = ["column", "emotion_match", "format", "guard", "length", "repetition", "specificity"]
 
 
 @pytest.mark.parametrize(("term", "kind"), list(zip(TERMS, KINDS, strict=True)), ids=KINDS)
