@@ -133,6 +133,7 @@ class _Work:
     ended: bool = False
     _queue: deque[tuple[_Open, int]] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _batching: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -183,7 +184,8 @@ class _Work:
                     self._start(self._ask(entry, place, request))
             if (self.opened and not self.opened[0].left) or loop.time() >= until:
                 break  # something can be handed out already, or who is under way wants to be heard
-        if self._queue and not self._tasks and self.problem is None:
+        if self._queue and not self._batching and self.problem is None:
+            self._batching = True
             self._start(self._ask_batches())
 
     def ready(self) -> list[Judged]:
@@ -266,6 +268,9 @@ class _Work:
             return
         except BaseException as problem:
             self.fail(_said(problem))
+        finally:
+            # not when the task is seen to be done: by then somebody may have filled the window, and wait for it
+            self._batching = False
 
 
 def _said(problem: BaseException) -> BaseException:

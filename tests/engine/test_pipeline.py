@@ -187,6 +187,15 @@ async def test_batches_cross_conversations():
     assert judge.sizes == [7] * 7 + [1]
 
 
+@pytest.mark.parametrize("window", [1, 5, 7, 10, 35])
+async def test_a_window_that_is_filled_at_once_when_the_last_batch_has_ended(window):
+    # who takes the plans out does not wait for anything, so that nothing happens between two looks at the window
+    judge = Batched()
+    stream = flat(judged(plans(judge, 24), Desk(judge), window=window))
+    found = [done.plan.conversation.id async for done in stream]
+    assert found == [str(number) for number in range(24)]
+
+
 @pytest.mark.parametrize("judge", [kardia.FakeJudge(GOOD, profile=profile(3)), Batched()], ids=["single", "batched"])
 async def test_a_fault_of_the_source_comes_after_what_preceded_it(judge):
     def faulty():
