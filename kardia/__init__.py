@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kardia.version import __version__
 
 if TYPE_CHECKING:
+    from kardia.agreement.agree import agree
     from kardia.comparing import GroupJudgment, PairJudgment, judge_group, judge_pair
     from kardia.conversation import Conversation, Message
     from kardia.errors import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kardia.judge.protocol import Known, Opinion, Request, Said, Usage
     from kardia.judgment import Judgment, Scorecard
     from kardia.reading import read_conversations
+    from kardia.report.frame import to_pandas
     from kardia.reward.reward import Reward, RubricReward, load_reward
     from kardia.rubric.loading import load_rubric
     from kardia.rubric.models import Criterion
@@ -67,6 +69,7 @@ __all__ = [
     "TransientError",
     "Usage",
     "__version__",
+    "agree",
     "ascore",
     "ascore_many",
     "judge_group",
@@ -77,6 +80,7 @@ __all__ = [
     "read_conversations",
     "score",
     "score_many",
+    "to_pandas",
 ]
 
 # Names are imported when they are first used, so that `import kardia` and `kardia --help` stay quick.
@@ -107,6 +111,7 @@ _HOMES = {
     "Scorecard": "kardia.judgment",
     "TransientError": "kardia.errors",
     "Usage": "kardia.judge.protocol",
+    "agree": "kardia.agreement.agree",
     "ascore": "kardia.scoring",
     "ascore_many": "kardia.scoring",
     "judge_group": "kardia.comparing",
@@ -117,6 +122,7 @@ _HOMES = {
     "read_conversations": "kardia.reading",
     "score": "kardia.scoring",
     "score_many": "kardia.scoring",
+    "to_pandas": "kardia.report.frame",
 }
 
 

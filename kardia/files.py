@@ -55,12 +55,17 @@ def utf8_stdout() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a small file in one step: it is the old one or the new one, never half of either."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Writes a small file in one step: it is the old one or the new one, never half of either.
+
+    Args:
+        private: whether only its owner may read it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        with open(temporary, "w", encoding="utf-8", opener=private_opener if private else None) as stream:
+            stream.write(text)
         os.replace(temporary, path)
     except OSError as problem:
         try:

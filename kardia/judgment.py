@@ -138,6 +138,12 @@ class Scorecard:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     guard: Mapping[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from kardia.report.notebook import card_html
+
+        return card_html(self)
+
     def to_json(self) -> dict[str, Any]:
         """The scorecard as one JSON object, keys in the documented order; `guard` only where there is something."""
         score, guard = self.score, self.guard

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
-from kardia.agreement.measure import Measure, Sums, Weighed, centred_square, ratio
+from kardia.agreement.measure import FEW, Measure, Sums, Weighed, centred_square, one_hot, ratio
 from kardia.agreement.ratings import Level, Table, codes, numbers, positions
 from kardia.errors import InputError
 
@@ -72,6 +72,9 @@ def alpha(table: Table, metric: Metric, levels: Sequence[Level] | None = None) -
     if metric == "interval":
         middle = float(x_UR[said_UR].mean()) if n else 0.0
         return Sums(_interval_parts(x_UR - middle, said_UR), _interval, n=n, counts_U=counts_U, why=why)
+    few = _FewOrdinal(x_UR, said_UR)
+    if few.is_small:
+        return Sums(few.parts_UP, few, n=n, counts_U=counts_U, why=why)
     return Weighed(_Ordinal(x_UR, said_UR), n=n, counts_U=counts_U, why=why)
 
 
@@ -113,6 +116,43 @@ def _within(x_UR: Array, said_UR: Flags) -> Array:
     mean_U = x_UR.sum(axis=1) / np.maximum(m_U, 1)
     squares_U = (np.where(said_UR, x_UR - mean_U[:, None], 0.0) ** 2).sum(axis=1)
     return np.asarray(2.0 * m_U * squares_U / np.maximum(m_U - 1.0, 1.0), dtype=np.float64)
+
+
+class _FewOrdinal:
+    """Ordinal α where few different things are said of units: of many resamples at once, by how often each is there.
+    In which order raters stand makes no difference."""
+
+    def __init__(self, x_UR: Array, said_UR: Flags) -> None:
+        import numpy as np
+
+        self.is_small = False
+        levels_V = np.unique(x_UR[said_UR])
+        counts_UV = ((x_UR[:, :, None] == levels_V) & said_UR[:, :, None]).sum(axis=1).astype(np.float64)
+        said_U = counts_UV.sum(axis=1) > 0
+        self._counts_PV, pattern_N = np.unique(counts_UV[said_U], axis=0, return_inverse=True)
+        if not 0 < len(self._counts_PV) <= FEW:
+            return
+        self.is_small = True
+        pattern_U = np.full(len(x_UR), -1, dtype=np.int64)
+        pattern_U[said_U] = pattern_N.reshape(-1)
+        self.parts_UP = one_hot(pattern_U, len(self._counts_PV))
+
+    def __call__(self, sums_SD: Array) -> Array:
+        import numpy as np
+
+        counts_SV = sums_SD @ self._counts_PV
+        n_S = counts_SV.sum(axis=1)
+        # from the middle: a sum of squares of numbers near 0 keeps its digits
+        rank_SV = np.cumsum(counts_SV, axis=1) - counts_SV / 2.0 - n_S[:, None] / 2.0
+        m_P = self._counts_PV.sum(axis=1)
+        mean_SP = rank_SV @ self._counts_PV.T / m_P
+        apart_S = np.zeros(len(sums_SD))
+        for level in range(self._counts_PV.shape[1]):
+            square_SP = (rank_SV[:, level, None] - mean_SP) ** 2
+            apart_S += (sums_SD * square_SP) @ (2.0 * m_P / (m_P - 1.0) * self._counts_PV[:, level])
+        expected_S = 2.0 * n_S * (counts_SV * rank_SV**2).sum(axis=1)
+        expected_S = np.where((counts_SV > 0).sum(axis=1) < 2, 0.0, expected_S)
+        return 1.0 - ratio((n_S - 1.0) * apart_S, expected_S)
 
 
 class _Ordinal:

@@ -9,11 +9,13 @@ the statistic is without each group, d being their mean less each of them (1993,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
+from weakref import WeakKeyDictionary
 
-from kardia.agreement.measure import Measure, OfGroups
+from kardia.agreement.measure import Measure
 from kardia.agreement.statistic import Statistic
 from kardia.errors import InputError
 
@@ -70,16 +72,24 @@ class Bootstrap:
         self._seed = seed
         self._confidence = confidence
         self._method = method
+        self._times_of: dict[int, Array] = {}
+        self._drawn_of: WeakKeyDictionary[Measure, dict[bytes, Array]] = WeakKeyDictionary()
 
     def rows(self, units: Sequence[int]) -> Bootstrap:
         """The same for measures whose rows are of these units: a unit may have several rows, or none."""
-        return Bootstrap(
-            [self._groups[unit] for unit in units],
+        return self.of([self._groups[unit] for unit in units])
+
+    def of(self, groups: Sequence[Hashable]) -> Bootstrap:
+        """The same for measures whose units are of these groups."""
+        made = Bootstrap(
+            groups,
             resamples=self._resamples,
             seed=self._seed,
             confidence=self._confidence,
             method=self._method,
         )
+        made._times_of = self._times_of
+        return made
 
     def statistic(self, measure: Measure) -> Statistic:
         """A measure with its interval.
@@ -94,8 +104,7 @@ class Bootstrap:
         found = measure.statistic()
         if found.value is None:
             return found
-        groups = self._grouped([measure])
-        return self._with_interval(found, found.value, groups, lambda each: each[0])
+        return self._with_interval(found, found.value, [measure], lambda each: each[0])
 
     def difference(self, measure: Measure, other: Measure) -> Statistic:
         """`measure` less `other`, two measures of the same units: each resample is drawn for both.
@@ -106,11 +115,38 @@ class Bootstrap:
         found = less(measure, other)
         if found.value is None:
             return found
-        groups = self._grouped([measure, other])
-        return self._with_interval(found, found.value, groups, lambda each: each[0] - each[1])
+        return self._with_interval(found, found.value, [measure, other], lambda each: each[0] - each[1])
 
-    def _grouped(self, measures: Sequence[Measure]) -> tuple[list[OfGroups], int]:
-        """The measures by group, and how many groups there are in which a unit counts."""
+    def total(self, measures: Sequence[Measure], weights: Sequence[float]) -> Statistic:
+        """Σ weight · measure, of measures of the same units, such as a mean over criteria: each resample is drawn for
+        all of them, and has no value where one of them has none.
+
+        Returns:
+            `n`: how many units count towards one of them. Without a value where one has none, for its reason.
+
+        Raises:
+            InputError: as `statistic` does; for no measures, and where there are not as many weights.
+        """
+        import numpy as np
+
+        if not measures or len(measures) != len(weights):
+            raise InputError(f"a sum takes a weight for each measure, not {len(weights)} for {len(measures)}")
+        counts_U = np.any([measure.counts_U for measure in measures], axis=0)
+        n = int(counts_U.sum())
+        value = 0.0
+        for measure, weight in zip(measures, weights, strict=True):
+            own = measure.value()
+            if own is None:
+                return Statistic(None, None, None, n, measure.why)
+            value += weight * own
+
+        def join(each: list[Array]) -> Array:
+            return np.asarray(sum(weight * one for weight, one in zip(weights, each, strict=True)), dtype=np.float64)
+
+        return self._with_interval(Statistic(value, None, None, n), value, measures, join)
+
+    def _counting(self, measures: Sequence[Measure]) -> tuple[Index, int]:
+        """The group of each unit, −1 where none of the measures counts it; and how many groups are left."""
         import numpy as np
 
         counts_U: Flags = np.zeros(len(self._group_U), dtype=bool)
@@ -120,19 +156,17 @@ class Bootstrap:
             counts_U = counts_U | measure.counts_U
         group_U = np.full(len(self._group_U), -1, dtype=np.int64)
         kept, group_U[counts_U] = np.unique(self._group_U[counts_U], return_inverse=True)
-        return [measure.grouped(group_U, len(kept)) for measure in measures], len(kept)
+        return group_U, len(kept)
 
-    def _with_interval(
-        self, found: Statistic, value: float, grouped: tuple[list[OfGroups], int], join: Joined
-    ) -> Statistic:
+    def _with_interval(self, found: Statistic, value: float, measures: Sequence[Measure], join: Joined) -> Statistic:
         import numpy as np
 
-        measures, groups = grouped
+        group_U, groups = self._counting(measures)
         if groups < 2:
             return replace(
                 found, why="there is no interval: all units are of one group, which says nothing of the spread"
             )
-        drawn_S = self._drawn(measures, groups, join)
+        drawn_S = join([self._drawn(measure, group_U, groups) for measure in measures])
         known_S = drawn_S[np.isfinite(drawn_S)]
         left_out = len(drawn_S) - len(known_S)
         if 2 * left_out >= len(drawn_S):
@@ -144,23 +178,41 @@ class Bootstrap:
         tail = (1.0 - self._confidence) / 2.0
         ends = np.asarray([tail, 1.0 - tail])
         if self._method == "bca":
-            ends = _corrected(ends, value, known_S, join([measure.left_out() for measure in measures]))
+            without = [measure.grouped(group_U, groups).left_out() for measure in measures]
+            ends = _corrected(ends, value, known_S, join(without))
         low, high = np.quantile(known_S, ends)
         return replace(found, low=float(low), high=float(high), left_out=left_out)
 
-    def _drawn(self, measures: Sequence[OfGroups], groups: int, join: Joined) -> Array:
+    def _drawn(self, measure: Measure, group_U: Index, groups: int) -> Array:
+        """A measure on every resample, (S,). Kept, for what is compared with others is drawn on its own as well."""
         import numpy as np
 
+        known = self._drawn_of.setdefault(measure, {})
+        key = hashlib.sha256(group_U.tobytes()).digest()
+        if key not in known:
+            grouped = measure.grouped(group_U, groups)
+            known[key] = np.concatenate([grouped.drawn(times_SG) for times_SG in self._times(groups)])
+        return known[key]
+
+    def _times(self, groups: int) -> Iterator[Array]:
+        """How often each group is drawn, (S, G), block by block. They are the same for every measure of so many groups:
+        where they fit into one block, they are kept."""
+        import numpy as np
+
+        if groups in self._times_of:
+            yield self._times_of[groups]
+            return
         generator = np.random.default_rng(self._seed)
         block = max(1, _CELLS // groups)
-        parts: list[Array] = []
         for start in range(0, self._resamples, block):
             size = min(block, self._resamples - start)
             # one count over all resamples of the block: each has its own stretch of numbers
             number_SG = generator.integers(0, groups, (size, groups)) + groups * np.arange(size)[:, None]
             times_SG = np.bincount(number_SG.ravel(), minlength=size * groups).reshape(size, groups).astype(np.float64)
-            parts.append(join([measure.drawn(times_SG) for measure in measures]))
-        return np.concatenate(parts)
+            if size == self._resamples:
+                self._times_of.clear()  # of the last number of groups only: they are large
+                self._times_of[groups] = times_SG
+            yield times_SG
 
 
 def less(measure: Measure, other: Measure) -> Statistic:

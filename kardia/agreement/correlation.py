@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kardia.agreement.measure import Measure, Sums, Weighed, centred_square, ratio
+from kardia.agreement.measure import FEW, Measure, Sums, Weighed, centred_square, one_hot, ratio
 from kardia.agreement.ratings import Column, numbers, paired
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def spearman(first: Column, second: Column) -> Measure:
             return float("nan")
         return float(np.clip(float(times_N @ (x_ranks * y_ranks)) / np.sqrt(across), -1.0, 1.0))
 
-    return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=_why(x_U, y_U, both_U, True))
+    why = _why(x_U, y_U, both_U, True)
+    table = _Table(x_N, y_N)
+    if table.is_small:
+        return Sums(table.parts(both_U), table.spearman, n=int(both_U.sum()), counts_U=both_U, why=why)
+    return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=why)
 
 
 def kendall(first: Column, second: Column) -> Measure:
@@ -95,8 +99,64 @@ def kendall(first: Column, second: Column) -> Measure:
             return float("nan")
         return float(kendalltau(one_N, other_N, variant="b").statistic)
 
+    table = _Table(x_N, y_N)
+    if table.is_small:
+        why = _why(x_U, y_U, both_U, True)
+        return Sums(table.parts(both_U), table.kendall, n=int(both_U.sum()), counts_U=both_U, why=why)
     of: Callable[[Array], float] = of_table if wide * high <= _CELLS + 16 * len(x_N) else of_pairs
     return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=_why(x_U, y_U, both_U, True))
+
+
+class _Table:
+    """The table of two columns of few different numbers: rank correlations of many resamples at once.
+
+    Args:
+        x_N, y_N: places of the numbers, from 0, of the units that have both.
+    """
+
+    def __init__(self, x_N: Index, y_N: Index) -> None:
+        self._wide, self._high = (int(code_N.max(initial=-1)) + 1 for code_N in (x_N, y_N))
+        self._cell_N = x_N * self._high + y_N
+        self.is_small = 0 < self._wide * self._high <= FEW
+
+    def parts(self, both_U: Flags) -> Array:
+        """The cell of each unit, one-hot, (U, cells)."""
+        import numpy as np
+
+        cell_U = np.full(len(both_U), -1, dtype=np.int64)
+        cell_U[both_U] = self._cell_N
+        return one_hot(cell_U, self._wide * self._high)
+
+    def spearman(self, sums_SD: Array) -> Array:
+        import numpy as np
+
+        counts_SKL = sums_SD.reshape(-1, self._wide, self._high)
+        x_SK, y_SL = counts_SKL.sum(axis=2), counts_SKL.sum(axis=1)
+        a_SK, b_SL = _centred_ranks(x_SK), _centred_ranks(y_SL)
+        across_S = (x_SK * a_SK**2).sum(axis=1) * (y_SL * b_SL**2).sum(axis=1)
+        together_S = ((counts_SKL @ b_SL[:, :, None])[:, :, 0] * a_SK).sum(axis=1)
+        return np.asarray(np.clip(ratio(together_S, np.sqrt(across_S)), -1.0, 1.0), dtype=np.float64)
+
+    def kendall(self, sums_SD: Array) -> Array:
+        import numpy as np
+
+        counts_SKL = sums_SD.reshape(-1, self._wide, self._high)
+        n_S = sums_SD.sum(axis=1)
+        one_S, other_S = ((n_S**2 - (counts_SKL.sum(axis=axis) ** 2).sum(axis=1)) / 2.0 for axis in (2, 1))
+        below_SKL = np.zeros_like(counts_SKL)
+        below_SKL[:, :-1] = np.cumsum(counts_SKL[:, :0:-1], axis=1)[:, ::-1]
+        upto_SKL = np.cumsum(below_SKL, axis=2)
+        apart_SKL = upto_SKL[:, :, -1:] - 2.0 * upto_SKL + below_SKL
+        together_S = (counts_SKL * apart_SKL).sum(axis=(1, 2))
+        return np.asarray(np.clip(ratio(together_S, np.sqrt(one_S) * np.sqrt(other_S)), -1.0, 1.0), dtype=np.float64)
+
+
+def _centred_ranks(counts_SV: Array) -> Array:
+    """The mid-rank of each value, less their mean, (S, V)."""
+    import numpy as np
+
+    ranks_SV = np.cumsum(counts_SV, axis=1) - counts_SV / 2.0
+    return np.asarray(ranks_SV - counts_SV.sum(axis=1, keepdims=True) / 2.0, dtype=np.float64)
 
 
 def _tau(counts_KL: Array) -> float:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from kardia.agreement.bootstrap import Bootstrap, less
-from kardia.agreement.measure import Measure
+from kardia.agreement.measure import Measure, Sums
 from kardia.agreement.ratings import Column, Level, Table, numbers
 from kardia.agreement.statistic import Statistic
 from kardia.errors import InputError
 
-__all__ = ["Beside", "LeaveOneOut", "Reference", "Verdict", "leave_one_out"]
+__all__ = ["Beside", "LeaveOneOut", "Reference", "Verdict", "against_others", "leave_one_out"]
 
 Reference = Literal["mean", "median", "majority", "each"]
 """What the others say: the mean or the median of their numbers (of an even number of others, the mean of the middle
@@ -148,6 +148,41 @@ def leave_one_out(
     )
 
 
+def against_others(
+    judge: Column, people: Table, measure: Callable[[Column, Column], Measure], reference: Reference = "mean"
+) -> tuple[Sums, Sums] | None:
+    """What `leave_one_out` compares over all people together, as measures of the units: to be put together with those
+    of other criteria by `Bootstrap.total`.
+
+    Args:
+        judge, people, reference: as there.
+        measure: as there; of sums over units, as `concordance` and `cohen_kappa` are.
+
+    Returns:
+        the judge's and the people's; None where there is nothing to compare.
+    """
+    width = max(map(len, people), default=0)
+    rows = [row for place in range(width) for row in _rows(judge, people, place, reference)]
+    if not rows:
+        return None
+    said = [row[3] for row in rows]
+    units = [row[0] for row in rows]
+    both = [_by_unit(measure([row[place] for row in rows], said), units, len(people)) for place in (2, 1)]
+    return both[0], both[1]
+
+
+def _by_unit(measure: Measure, units: Sequence[int], size: int) -> Sums:
+    """A measure of rows as one of the units that the rows are of."""
+    import numpy as np
+
+    assert isinstance(measure, Sums)
+    parts_UD = np.zeros((size, measure.parts_UD.shape[1]))
+    np.add.at(parts_UD, units, measure.parts_UD)
+    counts_U = np.zeros(size, dtype=bool)
+    counts_U[np.asarray(units)[measure.counts_U]] = True
+    return Sums(parts_UD, measure.of, n=int(counts_U.sum()), counts_U=counts_U, why=measure.why)
+
+
 Row = tuple[int, Level, Level, Level]
 """A unit, what the person says of it, what the judge says, and the reference."""
 
@@ -155,11 +190,14 @@ Row = tuple[int, Level, Level, Level]
 def _rows(judge: Column, people: Table, place: int, reference: Reference) -> list[Row]:
     """Of one person, wherever there is all of it."""
     found: list[Row] = []
+    known: dict[tuple[Level, ...], Sequence[Level]] = {}
     for unit, (own, row) in enumerate(zip(judge, people, strict=True)):
         said = row[place]
-        others = [rating for other, rating in enumerate(row) if other != place and rating is not None]
+        others = tuple(rating for other, rating in enumerate(row) if other != place and rating is not None)
         if own is not None and said is not None and others:
-            found.extend((unit, said, own, one) for one in _reference(others, reference))
+            if others not in known:
+                known[others] = _reference(others, reference)
+            found.extend((unit, said, own, one) for one in known[others])
     return found
 
 

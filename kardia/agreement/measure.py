@@ -16,7 +16,10 @@ from kardia.agreement.statistic import Statistic
 if TYPE_CHECKING:
     from kardia.agreement.ratings import Array, Flags, Index
 
-__all__ = ["Measure", "OfGroups", "Sums", "Weighed", "centred_square", "ratio"]
+__all__ = ["FEW", "Measure", "OfGroups", "Sums", "Weighed", "centred_square", "one_hot", "ratio"]
+
+FEW = 256
+"""So many patterns are few: what depends on nothing but how often each pattern is there is summed over units."""
 
 _NOISE = 1e-12
 """A sum of squares less than this share of what it was subtracted from is what rounding leaves of zero."""
@@ -144,6 +147,16 @@ class _GroupedWeighed(OfGroups):
         inside_U = self._group_U >= 0
         without = [(inside_U & (self._group_U != group)).astype(np.float64) for group in range(self._groups)]
         return np.asarray([self._of(times_U) for times_U in without], dtype=np.float64)
+
+
+def one_hot(pattern_U: Index, patterns: int) -> Array:
+    """1 where a unit has a pattern, (U, patterns); a unit of pattern −1 has none."""
+    import numpy as np
+
+    parts_UP = np.zeros((len(pattern_U), patterns))
+    has_U = pattern_U >= 0
+    parts_UP[np.flatnonzero(has_U), pattern_U[has_U]] = 1.0
+    return parts_UP
 
 
 def ratio(top_S: Array, bottom_S: Array) -> Array:

@@ -75,6 +75,10 @@ def score(
         bool, typer.Option("--no-text", help="Leave out texts, metadata, and the judge's words about them.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Abstentions count as unscored in the exit code.")] = False,
+    report: Annotated[
+        str | None,
+        typer.Option("--report", metavar="HTML", help="Also make a report of it; needs -o."),
+    ] = None,
 ) -> None:
     """Score conversations against one or more rubrics.
 
@@ -88,6 +92,8 @@ def score(
     from kardia.run import Run
     from kardia.scoring import Settings
 
+    if report is not None:
+        _check_report(report, file, output)
     settings = Settings(
         text=not no_text,
         ledger=ledger,
@@ -112,8 +118,30 @@ def score(
         return
     summary = _score(run, output, format.value, file)
     _print_summary(summary, run)
+    if report is not None and output is not None:
+        # the texts of stdin are gone by now, and with --no-text nobody wants them there
+        _report(report, output, None if no_text or file == "-" else file, map_, run)
     if summary.unscored or (strict and summary.abstained):
         raise typer.Exit(1)
+
+
+def _check_report(place: str, source: str, output: str | None) -> None:
+    """Whether a report can be made at all: told before anything is paid for."""
+    from kardia.cli.report import check_report_place
+    from kardia.errors import InputError
+
+    if output is None or output == "-":
+        raise InputError("is made of the scored file: name one with -o", file="--report")
+    check_report_place(place, (source, output))
+    if place == output:
+        raise InputError("is where the scorecards go; name another file", file="--report")
+
+
+def _report(place: str, scores: str, data: str | None, mapping: str | None, run: Any) -> None:
+    from kardia.cli.report import told
+    from kardia.report.report import write_report
+
+    told(write_report(scores, place, data=data, mapping=mapping, rubrics=run.rubrics), place)
 
 
 def _announce(run: Any) -> None:

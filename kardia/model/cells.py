@@ -11,7 +11,7 @@ from kardia.model.examples import level_target
 from kardia.rubric.models import NOT_RELEVANT, Level
 from kardia.student.tasks import Task
 
-__all__ = ["distribution_in", "mapping", "target_in"]
+__all__ = ["distribution_in", "is_missing", "level_in", "mapping", "number_in", "shown", "target_in"]
 
 _YES = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "1": "yes", "0": "no"}
 _MISSING = ("", NOT_RELEVANT, "n/a", "na", "nan", "null", "none")
@@ -37,12 +37,12 @@ def target_in(task: Task, value: Any, column: str) -> tuple[float, ...] | None:
     Raises:
         InputError: where the cell says something that is not on the scale.
     """
-    level = _level(task, value)
+    level = level_in(task, value)
     if level is not None:
         return level_target(task, level)
-    if _is_missing(value):
+    if is_missing(value):
         return None
-    number = _number(value)
+    number = number_in(value)
     if number is not None and task.levels == ("no", "yes") and 0 < number < 1:
         return (1.0 - number, number)
     numbers = [each for each in task.levels if isinstance(each, int)]
@@ -51,20 +51,22 @@ def target_in(task: Task, value: Any, column: str) -> tuple[float, ...] | None:
         if low in numbers and low + 1 in numbers:
             shares = {low: 1.0 - (number - low), low + 1: number - low}
             return tuple(shares.get(each, 0.0) for each in numbers)
-    shown = ", ".join(str(each) for each in task.levels)
-    raise InputError(f"{_shown(value)} is no level of {task.key}; its scale has {shown}", key=column)
+    listed = ", ".join(str(each) for each in task.levels)
+    raise InputError(f"{shown(value)} is no level of {task.key}; its scale has {listed}", key=column)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a cell says nothing: it is empty, or says so in words."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     return isinstance(value, str) and value.strip().lower() in _MISSING
 
 
-def _level(task: Task, value: Any) -> Level | None:
+def level_in(task: Task, value: Any) -> Level | None:
+    """The level that a cell names, however it is written; None where it names none."""
     if not isinstance(value, bool) and value in task.levels:
         return value  # type: ignore[no-any-return]
-    number = _number(value)
+    number = number_in(value)
     if number is not None and number.is_integer() and int(number) in task.levels:
         return int(number)
     text = str(value).strip()
@@ -73,7 +75,8 @@ def _level(task: Task, value: Any) -> Level | None:
     return next((each for each in task.levels if isinstance(each, str) and each.lower() == text.lower()), None)
 
 
-def _number(value: Any) -> float | None:
+def number_in(value: Any) -> float | None:
+    """The finite number in a cell, also where it stands as text; None where there is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -92,9 +95,9 @@ def distribution_in(task: Task, shares: Mapping[Any, Any], column: str) -> tuple
     by_name = {str(level): place for place, level in enumerate(task.levels)}
     target = [0.0] * len(task.levels)
     for name, share in shares.items():
-        number = _number(share)
+        number = number_in(share)
         if name not in by_name or number is None or number < 0:
-            raise InputError(f"{name}: {_shown(share)} is no probability of a level", key=f"{column}.probabilities")
+            raise InputError(f"{name}: {shown(share)} is no probability of a level", key=f"{column}.probabilities")
         target[by_name[name]] = number
     total = math.fsum(target)
     if not 0.99 <= total <= 1.01:  # scorecards round
@@ -102,6 +105,7 @@ def distribution_in(task: Task, shares: Mapping[Any, Any], column: str) -> tuple
     return tuple(share / total for share in target)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A cell as an error names it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"

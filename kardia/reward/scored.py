@@ -19,7 +19,7 @@ from kardia.rubric.loading import load_unlearned
 from kardia.rubric.versions import Reference, matches, parse_reference
 from kardia.spans import context_of, target_of
 
-__all__ = ["Grouped", "Keep", "Scored", "Scores", "group_replies", "read_scores"]
+__all__ = ["Grouped", "Keep", "Scored", "Scores", "checked_card", "group_replies", "read_scores", "wanted_rubric"]
 
 Keep = Literal["whole", "reply"]
 """What of an assistant's message is trained on: all of it, or what the person is meant to read."""
@@ -101,10 +101,10 @@ def read_scores(path: str | Path, rubric: str | None = None) -> Scores:
             a second time; where the file holds none of this rubric, or several and none was named.
     """
     found = Scores(source_name(path))
-    is_wanted = _wanted(rubric)
+    is_wanted = wanted_rubric(rubric)
     refs: dict[str, bool] = {}
     for raw in open_rows(path):
-        row = _checked(raw, found.file)
+        row = checked_card(raw, found.file)
         ref = row["rubric"]
         if ref not in refs:
             refs[ref] = is_wanted(ref)
@@ -118,7 +118,8 @@ def read_scores(path: str | Path, rubric: str | None = None) -> Scores:
     return found
 
 
-def _wanted(rubric: str | None) -> Callable[[str], bool]:
+def wanted_rubric(rubric: str | None) -> Callable[[str], bool]:
+    """Whether a card's rubric (`name@version`) is what was asked for: a name, name@version or path; None: any."""
     if rubric is None:
         return lambda ref: True
     try:
@@ -137,8 +138,12 @@ def _is_of(ref: str, asked: Reference) -> bool:
     return asked.range is None or matches(Version.parse(version), asked.range)
 
 
-def _checked(raw: RawRow, file: str) -> Mapping[str, Any]:
-    """A row that has what a scorecard has; Parquet's JSON texts are read."""
+def checked_card(raw: RawRow, file: str) -> Mapping[str, Any]:
+    """A row that has what a scorecard has; Parquet's JSON texts are read.
+
+    Raises:
+        InputError: with file, line and key, where it is none.
+    """
     row = raw.row
     if row is None:
         raise InputError(raw.error or "cannot be read", file=file, line=raw.line)

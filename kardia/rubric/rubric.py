@@ -117,6 +117,12 @@ class Rubric:
         """`name@version`."""
         return f"{self.name}@{self.version}"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from kardia.report.notebook import rubric_html
+
+        return rubric_html(self)
+
     def __repr__(self) -> str:
         return f"Rubric({self.ref!r}, {len(self.criteria)} criteria)"
 

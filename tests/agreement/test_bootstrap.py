@@ -310,3 +310,38 @@ def test_never_nan(rows, name, method):
         assert found.why
     else:
         assert found.low <= found.high
+
+
+def test_sums_of_measures():
+    """A mean of differences is the difference of means, resample by resample; a difference is a sum of two."""
+    first, second = ratings(60, 1)
+    third, fourth = ratings(60, 2)
+    groups = [unit // 2 for unit in range(60)]
+    bootstrap = Bootstrap(groups, resamples=200)
+    one, other = bias(first, second), bias(third, fourth)
+    joined = bias([*map(float, first)], second)
+    assert bootstrap.total([one, other], [1.0, -1.0]) == bootstrap.difference(one, other)
+    assert bootstrap.total([joined], [1.0]) == bootstrap.statistic(joined)
+    mean = bootstrap.total([one, other], [0.5, 0.5])
+    gaps = [(a - b + c - d) / 2 for a, b, c, d in zip(first, second, third, fourth, strict=True)]
+    by_unit = bootstrap.statistic(bias(gaps, [0.0] * 60))
+    assert (mean.value, mean.low, mean.high) == pytest.approx((by_unit.value, by_unit.low, by_unit.high))
+    constant = pearson([1] * 60, first)
+    assert bootstrap.total([one, constant], [0.5, 0.5]).why == constant.why
+    with pytest.raises(InputError, match="a sum takes a weight for each measure, not 1 for 2"):
+        bootstrap.total([one, other], [1.0])
+
+
+def test_what_was_drawn_once_is_the_same_the_next_time():
+    """Draws are kept: neither their order nor what else was drawn in between makes a difference."""
+    first, second = ratings(40, 1, missing=0.2)
+    third, fourth = ratings(40, 2, missing=0.2)
+    groups = [unit // 2 for unit in range(40)]
+    measures = [kendall(first, second), bias(third, fourth), cohen_kappa(first, third, LEVELS)]
+    shared_one = Bootstrap(groups, resamples=50)
+    fresh = [Bootstrap(groups, resamples=50).statistic(measure) for measure in measures]
+    for _ in range(2):
+        assert [shared_one.statistic(measure) for measure in measures] == fresh
+        assert [shared_one.statistic(measure) for measure in reversed(measures)] == fresh[::-1]
+        other = shared_one.of(groups[:20])
+        other.statistic(bias(first[:20], second[:20]))

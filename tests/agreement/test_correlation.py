@@ -13,9 +13,12 @@ np = pytest.importorskip("numpy", reason="agreement needs kardia[agree]")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from kardia.agreement import alpha as alphas  # noqa: E402
 from kardia.agreement import correlation  # noqa: E402
+from kardia.agreement.alpha import alpha  # noqa: E402
 from kardia.agreement.correlation import bias, concordance, kendall, pearson, spearman  # noqa: E402
 from kardia.agreement.kappa import cohen_kappa  # noqa: E402
+from kardia.agreement.measure import Sums, Weighed  # noqa: E402
 
 from .published import ABSTRACTORS, SCLEROSIS, SMALL, WRIGHT, rated, scale  # noqa: E402
 
@@ -148,7 +151,10 @@ def test_kendall_by_pairs_and_by_table(monkeypatch):
     chance = np.random.default_rng(4)
     x, y = chance.integers(0, 9, (2, 40)).tolist()
     times = chance.integers(0, 4, 40).astype(float)
+    at_once = kendall(x, y)
+    monkeypatch.setattr(correlation, "FEW", 0)
     by_table = kendall(x, y).of(times)
+    assert at_once.of((times @ at_once.parts_UD)[None])[0] == pytest.approx(by_table, abs=1e-12)
     monkeypatch.setattr(correlation, "_CELLS", -1_000_000)
     by_pairs = kendall(x, y)
     assert by_pairs.of(times) == pytest.approx(by_table, abs=1e-9)
@@ -156,6 +162,25 @@ def test_kendall_by_pairs_and_by_table(monkeypatch):
     assert by_table == pytest.approx(naive_kendall(drawn), abs=1e-9)
     assert math.isnan(by_pairs.of(np.zeros(40)))
     assert math.isnan(by_pairs.of(np.eye(40)[0] * 2))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.tuples(*[st.sampled_from([1, 2, 3, 4, None])] * 3), st.integers(0, 3)), max_size=25))
+def test_few_different_ratings_are_counted_at_once(rows):
+    """Rank figures of tables of few levels are summed by pattern: the same as one by one, whatever is drawn."""
+    table, times = [row for row, _ in rows], np.asarray([count for _, count in rows], dtype=float)
+    columns = [[row[place] for row in table] for place in (0, 1)]
+    for make in (lambda: spearman(*columns), lambda: kendall(*columns), lambda: alpha(table, "ordinal")):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (correlation, alphas):
+                patch.setattr(module, "FEW", 0)
+            one_by_one = make()
+        at_once = make()
+        assert isinstance(one_by_one, Weighed)
+        assert at_once.statistic().to_json() == pytest.approx(one_by_one.statistic().to_json(), abs=1e-12)
+        if isinstance(at_once, Sums):
+            found, expected = at_once.of((times @ at_once.parts_UD)[None])[0], one_by_one.of(times)
+            assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([1, 2, 3, 4, None])] * 2), min_size=2, max_size=30))

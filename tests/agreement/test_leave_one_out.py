@@ -16,7 +16,7 @@ from hypothesis import strategies as st  # noqa: E402
 from kardia.agreement.bootstrap import Bootstrap  # noqa: E402
 from kardia.agreement.correlation import bias, concordance, pearson  # noqa: E402
 from kardia.agreement.kappa import cohen_kappa  # noqa: E402
-from kardia.agreement.leave_one_out import Beside, leave_one_out  # noqa: E402
+from kardia.agreement.leave_one_out import Beside, against_others, leave_one_out  # noqa: E402
 from kardia.agreement.statistic import Statistic  # noqa: E402
 from kardia.errors import InputError  # noqa: E402
 
@@ -192,3 +192,19 @@ def test_what_is_refused():
         leave_one_out(["no"], [["no", "yes"]], kappa, reference="mean")
     with pytest.raises(InputError, match=r"1\.5 is none of the levels"):
         leave_one_out([1], [[1, 1, 2]], kappa, reference="mean")
+
+
+def test_measures_of_units_are_those_of_all_people_together():
+    """They serve sums over criteria: their value and their resamples are those of `together`."""
+    chance = np.random.default_rng(11)
+    people = [[None if one == 6 else one for one in row] for row in chance.integers(1, 7, (40, 3)).tolist()]
+    judge = chance.integers(1, 7, 40).tolist()
+    for measure, reference in ((concordance, "mean"), (kappa, "majority")):
+        bootstrap = Bootstrap([f"g{unit // 2}" for unit in range(40)], resamples=100)
+        together = leave_one_out(judge, people, measure, reference=reference, bootstrap=bootstrap).together
+        of_judge, of_people = against_others(judge, people, measure, reference)
+        assert bootstrap.statistic(of_judge).to_json() | {"n": 0} == pytest.approx(together.judge.to_json() | {"n": 0})
+        found = bootstrap.total([of_judge, of_people], [1.0, -1.0])
+        assert found.to_json() | {"n": 0} == pytest.approx(together.difference.to_json() | {"n": 0})
+        assert found.n <= 40
+    assert against_others(judge, [[one] for one, *_ in people], concordance) is None
