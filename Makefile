@@ -29,8 +29,11 @@ demo: $(BASE) ## score the example conversations with the embedded judge
 	$(BIN)/kardia score examples/conversations.jsonl --rubric emotional-support -o out.jsonl
 	@echo "The scorecards are in out.jsonl"
 
+# one process a core, and one thread in each: what starts threads of its own asks for them
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: $(SETUP) lint types ## run every check and test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(SETUP) ## ruff
 	$(BIN)/ruff check kardia tests benchmarks training
@@ -40,7 +43,7 @@ types: $(SETUP) ## mypy, strict
 	$(BIN)/mypy
 
 coverage: $(SETUP) ## branch coverage; fails where a pure module has 95 % or less
-	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-report=json
+	$(PYTEST) --cov --cov-branch --cov-report=term --cov-report=json
 	$(BIN)/python benchmarks/pure_coverage.py coverage.json
 
 bench-engine: $(SETUP) ## measure the engine beside others and write the tables; about an hour

@@ -17,6 +17,7 @@ from kardia.version import __version__
 
 if TYPE_CHECKING:
     from kardia.agreement.agree import agree
+    from kardia.calibration.calibrate import calibrate
     from kardia.comparing import GroupJudgment, PairJudgment, judge_group, judge_pair
     from kardia.conversation import Conversation, Message
     from kardia.errors import (
@@ -72,6 +73,7 @@ __all__ = [
     "agree",
     "ascore",
     "ascore_many",
+    "calibrate",
     "judge_group",
     "judge_pair",
     "load_judge",
@@ -114,6 +116,7 @@ _HOMES = {
     "agree": "kardia.agreement.agree",
     "ascore": "kardia.scoring",
     "ascore_many": "kardia.scoring",
+    "calibrate": "kardia.calibration.calibrate",
     "judge_group": "kardia.comparing",
     "judge_pair": "kardia.comparing",
     "load_judge": "kardia.judge",

@@ -37,6 +37,7 @@ class Judgment:
         weights: what each of the samples counts; None where all count alike. Not in the scorecard.
         dropped: how many of the conversation's oldest messages the judge was not shown, for want of room: one with a
             small context may be told to do without them.
+        uncalibrated: the `level`, `value` and `probabilities` that the judge gave, where a calibration gave others.
     """
 
     criterion: str
@@ -50,6 +51,7 @@ class Judgment:
     error: str | None = None
     weights: tuple[float, ...] | None = None
     dropped: int = 0
+    uncalibrated: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.status == "scored") != (self.level is not None and self.value is not None):
@@ -84,7 +86,7 @@ class Judgment:
         return replace(self, reason=None, evidence=(), error=error)
 
     def to_json(self) -> dict[str, Any]:
-        """The judgment as it stands in a scorecard; `dropped_messages` only where there are some."""
+        """The judgment as it stands in a scorecard; `dropped_messages` and `uncalibrated` only where there are some."""
         value, probabilities = self.value, self.probabilities
         told: dict[str, Any] = {
             "status": self.status,
@@ -92,15 +94,26 @@ class Judgment:
             "value": None if value is None else round(value, DIGITS),
             "reason": self.reason,
             "evidence": list(self.evidence),
-            "probabilities": None
-            if probabilities is None
-            else {str(level): round(share, DIGITS) for level, share in probabilities.items()},
+            "probabilities": _shares(probabilities),
             "samples": None if self.samples is None else list(self.samples),
             "error": self.error,
         }
         if self.dropped:
             told["dropped_messages"] = self.dropped
+        if self.uncalibrated is not None:
+            said = self.uncalibrated
+            told["uncalibrated"] = {
+                "level": said["level"],
+                "value": round(said["value"], DIGITS),
+                "probabilities": _shares(said["probabilities"]),
+            }
         return told
+
+
+def _shares(probabilities: Mapping[Level, float] | None) -> dict[str, float] | None:
+    if probabilities is None:
+        return None
+    return {str(level): round(share, DIGITS) for level, share in probabilities.items()}
 
 
 @dataclass(frozen=True, slots=True)

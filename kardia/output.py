@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -264,6 +265,10 @@ def _schema(pa: Any) -> pa.Schema:
             ("samples", pa.list_(text)),
             ("error", text),
             ("dropped_messages", pa.int64()),
+            (
+                "uncalibrated",
+                pa.struct([("level", text), ("value", pa.float64()), ("probabilities", pa.map_(text, pa.float64()))]),
+            ),
         ]
     )
     return pa.schema(
@@ -289,16 +294,14 @@ def _row(card: Scorecard) -> dict[str, Any]:
     row = card.to_json()
     criteria: list[tuple[str, dict[str, Any]]] = []
     for key, judgment in row["criteria"].items():
-        shares = judgment["probabilities"]
-        samples = judgment["samples"]
+        samples, said = judgment["samples"], judgment.get("uncalibrated")
         criteria.append(
             (
                 key,
                 {
-                    **judgment,
-                    "level": _text(judgment["level"]),
-                    "probabilities": None if shares is None else list(shares.items()),
+                    **_levels(judgment),
                     "samples": None if samples is None else [_text(item) for item in samples],
+                    "uncalibrated": None if said is None else _levels(said),
                 },
             )
         )
@@ -308,6 +311,13 @@ def _row(card: Scorecard) -> dict[str, Any]:
         value = row.get(key)
         row[key] = None if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)
     return row
+
+
+def _levels(judgment: Mapping[str, Any]) -> dict[str, Any]:
+    """A judgment with its level as text and its probabilities as pairs."""
+    shares = judgment["probabilities"]
+    pairs = None if shares is None else list(shares.items())
+    return {**judgment, "level": _text(judgment["level"]), "probabilities": pairs}
 
 
 def _text(value: Any) -> str | None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kardia.calibration.binding import correction_of
 from kardia.conversation import Conversation
 from kardia.engine import loop
 from kardia.engine.halt import Halt
 from kardia.engine.key import answer_key, identity_of
 from kardia.engine.ledger import Ledger, ledger_path, open_ledger
-from kardia.errors import ConversationError, KardiaError, OutputError, RubricError
+from kardia.errors import ConversationError, KardiaError, OutputError, ProfileError, RubricError
 from kardia.files import private_opener
 from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
 from kardia.judge.ensemble import asked_profiles, asks_at_most, members_of
@@ -22,7 +23,7 @@ from kardia.plan import Planner
 from kardia.reading import Source, parse_map
 from kardia.rubric.loading import instance_criteria, load_rubric
 from kardia.rubric.rubric import Rubric
-from kardia.scoring import Settings, budget_of, cards_of
+from kardia.scoring import Settings, budget_of, cards_of, warn_of_stale
 
 __all__ = ["Estimate", "Run"]
 
@@ -74,6 +75,7 @@ class Run:
         skip_bad: bool = False,
         settings: Settings | None = None,
         dry: bool = False,
+        strict: bool = False,
     ) -> Run:
         """Reads and checks everything that a run needs; asks nothing of anybody.
 
@@ -81,6 +83,7 @@ class Run:
             file, rubrics, judge, overrides, mapping, limit, skip_bad: as on the command line.
             settings: how it is done.
             dry: whether the run will only be estimated: then no judge is built, and no key is needed.
+            strict: whether a calibration that does not hold is an error.
 
         Raises:
             InputError: with file, line and key.
@@ -94,7 +97,11 @@ class Run:
         prompts = profile.reads_prompts if built is None else built.reads_prompts
         settings = settings or Settings()
         for rubric in loaded:
-            Planner(rubric, profile, prompts=prompts)  # renders the template once, on trial
+            template = Planner(rubric, profile, prompts=prompts).template  # renders the template once, on trial
+            correction = correction_of(rubric, profile, template)
+            if strict and correction is not None and correction.why is not None:
+                raise ProfileError(correction.why, file=correction.file)
+            warn_of_stale(correction)
             for member in members_of(profile):
                 Planner(rubric, member, prompts=member.reads_prompts)
         budget_of(profile, settings.max_requests, settings.max_cost)

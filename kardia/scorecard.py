@@ -28,6 +28,7 @@ def scorecard(
     *,
     text: bool = True,
     vectors: Mapping[str, Sequence[float]] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Scorecard:
     """The scorecard of one conversation's judgments: conditions applied, aggregated, with its provenance.
 
@@ -36,6 +37,7 @@ def scorecard(
         profile, template: by whom, and in which words.
         text: whether the card carries the judged text.
         vectors: what embeds the prompt → its vector (`kardia.vectors`); needed where a gating network weighs criteria.
+        calibration: for the provenance, where the judge has one: `kardia.calibration.binding.Correction.provenance`.
     """
     plan = done.plan
     rubric = plan.rubric
@@ -61,6 +63,7 @@ def scorecard(
         "template": None if template is None else _of_template(template),
         "judge": of_judge,
         "sampling": sampling,
+        **({} if calibration is None else {"calibration": calibration}),
         "answer_format": ANSWER_FORMAT,
         "kardia": __version__,
     }

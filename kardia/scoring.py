@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kardia.calibration.binding import Correction, correction_of
 from kardia.conversation import Conversation
 from kardia.engine import loop
 from kardia.engine.budget import Budget
@@ -31,7 +32,17 @@ from kardia.vectors import PromptVectors, gated, prompt_text
 if TYPE_CHECKING:
     from kardia.guard import GuardMode
 
-__all__ = ["Settings", "acards_of", "as_conversation", "ascore", "ascore_many", "cards_of", "score", "score_many"]
+__all__ = [
+    "Settings",
+    "acards_of",
+    "as_conversation",
+    "ascore",
+    "ascore_many",
+    "cards_of",
+    "score",
+    "score_many",
+    "warn_of_stale",
+]
 
 _log = logging.getLogger("kardia")
 
@@ -229,8 +240,10 @@ async def acards_of(
     desk = desk_for(judge, office, rubrics)
     templates = {planner.rubric.ref: planner.template for planner in planners}
     prompts = PromptVectors.of(rubrics)
+    corrections = {item.ref: correction_of(item, profile, templates[item.ref]) for item in rubrics}
     for item in rubrics:
         _warn_of_another_judge(item, profile)
+        warn_of_stale(corrections[item.ref])
     guard = settings.guard
 
     def plans() -> Iterator[Plan]:
@@ -245,8 +258,16 @@ async def acards_of(
         async for chunk in answered:
             vectors = [None] * len(chunk) if prompts is None else await _vectors(prompts, chunk)
             yield [
-                scorecard(done, profile, templates[done.plan.rubric.ref], text=settings.text, vectors=known)
+                scorecard(
+                    done if correction is None else correction.corrected(done),
+                    profile,
+                    templates[done.plan.rubric.ref],
+                    text=settings.text,
+                    vectors=known,
+                    calibration=None if correction is None else correction.provenance,
+                )
                 for done, known in zip(chunk, vectors, strict=True)
+                for correction in (corrections[done.plan.rubric.ref],)
             ]
 
 
@@ -269,6 +290,20 @@ def _warn_of_another_judge(rubric: Rubric, profile: JudgeProfile) -> None:
                 _judge_text(fitted.get("name"), fitted.get("hash")),
                 _judge_text(profile.name, profile.hash),
             )
+
+
+_said: set[tuple[str, str]] = set()
+"""What was said of calibrations that do not hold: a reward scores a batch at a time, and says it once."""
+
+
+def warn_of_stale(correction: Correction | None) -> None:
+    """Says that a calibration does not hold, once in this process."""
+    if correction is None or correction.why is None:
+        return
+    sentence = (correction.file, correction.why)
+    if sentence not in _said:
+        _said.add(sentence)
+        _log.warning("%s: %s", *sentence)
 
 
 def _judge_text(name: str | None, digest: str | None) -> str:

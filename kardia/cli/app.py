@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "agree.agree",
         "How far a judge agrees with people, for each criterion; and whether it is as good as a person.",
     ),
+    "calibrate": ("calibrate.calibrate", "Correct a judge by what people said."),
     "probe": (
         "probe.probe",
         "What fools a judge: replies are changed in known ways, judged again, and the scores compared.",

@@ -53,6 +53,7 @@ def report(
 
     Example:  kardia report scores.jsonl --data conversations.jsonl -o report.html
     """
+    import json
     from pathlib import Path
 
     from kardia.cli.terminal import note
@@ -66,6 +67,12 @@ def report(
     check_report_place(output, (scores, data, agree, calibration, probe, diagnose))
     surveyed = survey(scores, loaded(rubric or []))
     bound = [(key.rubric, key.rubric_hash, key.judge_hash) for key in surveyed.tally.series]
+    bound += [
+        (key.rubric, key.rubric_hash, asked)  # the judge behind a calibration, which is what it is bound to
+        for key, series in surveyed.tally.series.items()
+        for text in series.provenance
+        if (asked := (json.loads(text).get("calibration") or {}).get("judge_hash"))
+    ]
     sections = read_sections(agree=agree, calibration=calibration, probe=probe, diagnose=diagnose, bound=bound)
     made = write_report(
         scores, output, data=data, mapping=map_, sections=sections, title=title, most=most, surveyed=surveyed

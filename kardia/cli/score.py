@@ -74,7 +74,16 @@ def score(
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Leave out texts, metadata, and the judge's words about them.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Abstentions count as unscored in the exit code.")] = False,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="JSON", help="Correct the answers by what `kardia calibrate` wrote."),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Abstentions count as unscored in the exit code, and a stale calibration as an error."
+        ),
+    ] = False,
     report: Annotated[
         str | None,
         typer.Option("--report", metavar="HTML", help="Also make a report of it; needs -o."),
@@ -89,6 +98,8 @@ def score(
 
     Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl
     """
+    import os
+
     from kardia.run import Run
     from kardia.scoring import Settings
 
@@ -102,16 +113,20 @@ def score(
         max_cost=max_cost,
         guard=None if guard is None else guard.value,
     )
+    overrides = list(set_ or [])
+    if calibration is not None:
+        overrides.append(f"calibration={os.path.abspath(calibration)}")
     run = Run.prepare(
         file,
         rubric,
         judge,
-        overrides=set_ or [],
+        overrides=overrides,
         mapping=map_,
         limit=limit,
         skip_bad=skip_bad,
         settings=settings,
         dry=dry_run,
+        strict=strict,
     )
     if dry_run:
         _announce(run)

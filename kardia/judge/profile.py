@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from pydantic import Field, PrivateAttr, StrictStr, ValidationError, model_validator
@@ -27,6 +27,9 @@ from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
 from kardia.strict import Strict
 from kardia.student.manifest import student_digest
 from kardia.yamlfile import Document, YamlPath, load_yaml, parse_scalar
+
+if TYPE_CHECKING:
+    from kardia.calibration.binding import Loaded
 
 __all__ = [
     "ENSEMBLES",
@@ -90,6 +93,8 @@ class JudgeProfile(Strict):
     transformers: TransformersOptions | None = None
     panel: PanelOptions | None = None
     cascade: CascadeOptions | None = None
+    calibration: StrictStr | None = None
+    """What `kardia calibrate` wrote, applied to its answers; a path beside the profile or in the working directory."""
     _members: tuple[JudgeProfile, ...] | None = PrivateAttr(default=None)
     _beside: Path | None = PrivateAttr(default=None)
 
@@ -99,7 +104,7 @@ class JudgeProfile(Strict):
             if (self.backend == ensemble) != (getattr(self, ensemble) is not None):
                 raise ValueError(f"`{ensemble}: …` goes with the backend {ensemble}, and with no other")
         if self.backend in ENSEMBLES:
-            extra = sorted(self.model_fields_set - {"name", "backend", "description", self.backend})
+            extra = sorted(self.model_fields_set - {"name", "backend", "description", "calibration", self.backend})
             if extra:
                 raise ValueError(f"`{extra[0]}` belongs into the profiles of the judges that the {self.backend} asks")
         if self.backend in (*ENDPOINTS, "transformers") and not self.model:
@@ -131,6 +136,8 @@ class JudgeProfile(Strict):
             raise ValueError("`model` names a language model or an encoder; the backend words has `words.model`")
         if self.backend in WORDLESS and self.mode != "per_criterion":
             raise ValueError(f"the backend {self.backend} knows only the mode per_criterion")
+        if self.calibration is not None and self.mode in COMPARING:
+            raise ValueError(f"`calibration` corrects levels, and the mode {self.mode} compares replies and gives none")
         return self
 
     def _check_reading(self) -> None:
@@ -171,6 +178,25 @@ class JudgeProfile(Strict):
         return None if self.words is None else (self._beside or Path()) / self.words.model
 
     @property
+    def calibration_file(self) -> Path | None:
+        """What corrects its answers: as written, from the profile's own folder, else from the working directory."""
+        if self.calibration is None:
+            return None
+        beside = (self._beside or Path()) / self.calibration
+        return beside if beside.exists() else Path(self.calibration)
+
+    @cached_property
+    def loaded_calibration(self) -> Loaded | None:
+        """What corrects its answers, read once: what is applied is what its hash is over.
+
+        Raises:
+            InputError: where the file is not there, or is no calibration.
+        """
+        from kardia.calibration.binding import load_calibration
+
+        return None if self.calibration_file is None else load_calibration(self.calibration_file)
+
+    @property
     def references(self) -> tuple[tuple[YamlPath, str, float], ...]:
         """Who is asked by an ensemble: the key, the name or path that stands there, and the weight."""
         if self.panel is not None:
@@ -207,7 +233,8 @@ class JudgeProfile(Strict):
         if fault is not None:
             raise _misfit(fault[1], fault[0], self)
         copy = self.model_copy()
-        copy.__dict__.pop("hash", None)
+        for known in ("hash", "asked_hash"):
+            copy.__dict__.pop(known, None)
         copy._members = tuple(members)
         return copy
 
@@ -227,9 +254,21 @@ class JudgeProfile(Strict):
     def hash(self) -> str:
         """Hash over everything that can move a score: limits, price, key and headers are left out.
 
-        An ensemble's is over its members' hashes; under which name or path they are found does not count.
+        An ensemble's is over its members' hashes; under which name or path they are found does not count. Of a
+        calibration the content counts.
+
+        Raises:
+            InputError: where the calibration cannot be read.
         """
-        skip = {"limits", "price", "api_key_env", "headers", "description", *ENSEMBLES}
+        loaded = self.loaded_calibration
+        if loaded is None:
+            return self.asked_hash
+        return content_hash({"judge": self.asked_hash, "calibration": loaded.digest})
+
+    @cached_property
+    def asked_hash(self) -> str:
+        """The hash of the judge as it answers: `hash` without its calibration."""
+        skip = {"limits", "price", "api_key_env", "headers", "description", "calibration", *ENSEMBLES}
         data = self.model_dump(mode="json", exclude_defaults=True, exclude=skip)
         if self.heads is not None:
             data["embedded"]["heads"] = student_digest(self.heads)  # what is in the folder counts, not where it lies
@@ -368,6 +407,11 @@ def _fault_of_members(
     for number, (path, member) in enumerate(zip(places, members, strict=True)):
         if member.mode in COMPARING:
             return path, f"the judge {member.name} compares replies (mode {member.mode}) and scores none on its own"
+        if member.calibration is not None:
+            return path, (
+                f"the judge {member.name} is calibrated, and the {profile.backend} puts together what judges say "
+                f"themselves; calibrate the {profile.backend} in its place"
+            )
         if any(member.hash == other.hash for other in members[:number]):
             return path, f"the judge {member.name} is named twice, and would say the same twice"
     if profile.cascade is not None and members[0].backend == "words":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kardia.report.asked import Asked
 
-__all__ = ["needs_matplotlib", "write_plots"]
+__all__ = ["needs_matplotlib", "write_plots", "write_section_plots"]
 
 DOTS = 300
 """Of the PNG, in an inch."""
@@ -59,6 +59,15 @@ def write_plots(found: Survey, sections: Sequence[Mapping[str, Any]], folder: Pa
         MissingExtra: without matplotlib.
         OutputError: where the folder cannot be written.
     """
+    return _written(lambda: _all(found, sections), folder)
+
+
+def write_section_plots(sections: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
+    """As `write_plots`, of the charts of some sections alone."""
+    return _written(lambda: _of_sections(sections), folder)
+
+
+def _written(draw: Callable[[], Iterator[tuple[str, Figure]]], folder: Path) -> list[str]:
     needs_matplotlib()
     import matplotlib as mpl
 
@@ -66,7 +75,7 @@ def write_plots(found: Survey, sections: Sequence[Mapping[str, Any]], folder: Pa
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context(_STYLE):
-            for name, drawn in _all(found, sections):
+            for name, drawn in draw():
                 drawn.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
                 drawn.savefig(folder / f"{name}.png", bbox_inches="tight", dpi=DOTS, metadata={"Software": None})
                 names.append(name)
@@ -82,6 +91,10 @@ def _all(found: Survey, sections: Sequence[Mapping[str, Any]]) -> Iterator[tuple
             yield f"scores{after}", _scores(key, series)
         if any(criterion.levels for criterion in series.criteria.values()):
             yield f"levels{after}", _levels(key, series, found.asked[key])
+    yield from _of_sections(sections)
+
+
+def _of_sections(sections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Figure]]:
     for section in sections:
         number = 0
         for block in section["blocks"]:
@@ -160,7 +173,7 @@ def _lines(block: Mapping[str, Any]) -> Figure:
     marks = ((_ACCENT, "o"), (_WARN, "s"), (_MUTED, "^"))
     for place, (name, points) in enumerate(block["series"].items()):
         colour, mark = marks[place % len(marks)]
-        axes.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, label=name)
+        axes.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, label=name, clip_on=False)
     if block["diagonal"]:
         axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
         axes.set(xlim=(0, 1), ylim=(0, 1))

@@ -28,6 +28,7 @@ COMMANDS = [
     ["fit"],
     *(["fit", name] for name in ("weights", "gating", "calibration")),
     ["agree"],
+    ["calibrate"],
     ["probe"],
     ["diagnose"],
     ["compare"],

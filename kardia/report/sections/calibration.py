@@ -1,4 +1,4 @@
-"""A calibration artifact as a section: which criteria it corrects, and how far a probability could be believed before
+"""A calibration artifact as a section: which criteria it corrects, and how far its values could be believed before
 and after."""
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ def calibration_section(data: Mapping[str, Any], bound: Sequence[tuple[str, str,
     Args:
         data: the artifact: `rubric` and `judge` with a `hash` each, and `criteria`: id → what was fitted. Where a
             criterion has `reliability` (or `bins`), a list of `predicted`, `observed` and `n`, it is drawn; where it
-            has `ece`, or `before` and `after` with one each, it is a column.
+            has `ece`, or `before` and `after` with one each, it is a column; likewise `kappa` and `bias` of both.
         bound: of each series in the report: what is `name@version` of its rubric, the rubric's hash, the judge's hash.
     """
     blocks: list[Block] = list(_staleness(data, bound))
     criteria = data.get("criteria")
     if isinstance(criteria, Mapping) and criteria:
         blocks += _criteria(criteria)
-    rest = {key: value for key, value in data.items() if key not in ("criteria", "made") and _is_small(value)}
+    left_out = data.get("left_out")
+    if isinstance(left_out, Mapping):
+        blocks += [text(f"{key} is left as it is: {why}.") for key, why in left_out.items()]
+    own = ("criteria", "made", "left_out")
+    rest = {key: value for key, value in data.items() if key not in own and _is_small(value)}
     blocks.append(facts({**rest, **(data["made"] if isinstance(data.get("made"), Mapping) else {})}))
     return {"id": "calibration", "nav": "Calibration", "title": "Calibration", "blocks": blocks}
 
@@ -62,6 +66,16 @@ def _criteria(criteria: Mapping[str, Any]) -> Iterator[Block]:
             ],
             left=2,
         )
+    levels = [(key, one["before"], one["after"]) for key, one in criteria.items() if _has_levels(one)]
+    if levels:
+        yield table(
+            "What it does to levels and to the mean, on replies that it had not seen",
+            ("criterion", "κ before", "κ after", "bias before", "bias after"),
+            [
+                (key, *(figure(side[name]) for name in ("kappa", "bias") for side in (before, after)))
+                for key, before, after in levels
+            ],
+        )
     for key, one in criteria.items():
         if not isinstance(one, Mapping):
             continue
@@ -71,13 +85,13 @@ def _criteria(criteria: Mapping[str, Any]) -> Iterator[Block]:
             yield lines(
                 f"Reliability of {key}",
                 {name: [[predicted, observed] for predicted, observed, _ in points] for name, points in drawn.items()},
-                x="said",
-                y="came true",
+                x="the judge's value",
+                y="what people said",
                 diagonal=True,
             )
             yield table(
                 f"Reliability of {key}, as a table",
-                ("", "said", "came true", "n"),
+                ("", "the judge's value", "what people said", "n"),
                 [
                     (name, f"{predicted:.2f}", f"{observed:.2f}", n)
                     for name, points in drawn.items()
@@ -87,6 +101,14 @@ def _criteria(criteria: Mapping[str, Any]) -> Iterator[Block]:
             )
     if not any(before or after for before, after in errors.values()):
         yield text(f"It corrects {', '.join(criteria)}.")
+
+
+def _has_levels(one: Any) -> bool:
+    sides = [one.get("before"), one.get("after")] if isinstance(one, Mapping) else []
+    return bool(sides) and all(
+        isinstance(side, Mapping) and isinstance(side.get("kappa"), Mapping) and isinstance(side.get("bias"), Mapping)
+        for side in sides
+    )
 
 
 def _error(one: Any) -> str | None:
