@@ -24,6 +24,7 @@ PURE = [
     "fence",
     "judgment",
     "learned",
+    "overrides",
     "plan",
     "prompt",
     "schema_errors",

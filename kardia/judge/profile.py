@@ -11,7 +11,7 @@ import orjson
 from pydantic import Field, PrivateAttr, StrictStr, ValidationError, model_validator
 
 from kardia.content import folders
-from kardia.errors import InputError, ProfileError, YamlError
+from kardia.errors import InputError, ProfileError
 from kardia.judge.options import (
     CascadeOptions,
     EmbeddedOptions,
@@ -22,11 +22,12 @@ from kardia.judge.options import (
     TransformersOptions,
     WordsOptions,
 )
+from kardia.overrides import apply_overrides, has_place
 from kardia.rubric.rubric import content_hash
 from kardia.schema_errors import dotted, faults_of, model_keys, raise_first
 from kardia.strict import Strict
 from kardia.student.manifest import student_digest
-from kardia.yamlfile import Document, YamlPath, load_yaml, parse_scalar
+from kardia.yamlfile import Document, YamlPath, load_yaml
 
 if TYPE_CHECKING:
     from kardia.calibration.binding import Loaded
@@ -40,7 +41,6 @@ __all__ = [
     "Sampling",
     "TransformersOptions",
     "WordsOptions",
-    "apply_overrides",
     "load_profile",
     "profile_names",
 ]
@@ -393,7 +393,7 @@ def _misfit(message: str, path: YamlPath, profile: JudgeProfile, document: Docum
         return ProfileError(message, file=profile.name, key=dotted(path))
     written: Any = document.data
     for step in path:
-        written = written[step] if _has(written, step) else None
+        written = written[step] if has_place(written, step) else None
     if written != next(reference for place, reference, _ in profile.references if place == path):
         return ProfileError(message, file="--set", key=dotted(path))
     return ProfileError(message, file=document.file, line=document.line(path), key=dotted(path))
@@ -467,39 +467,3 @@ def _find(reference: str | Path) -> Path:
 
 def _is_path(text: str) -> bool:
     return text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text
-
-
-def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """The data with `a.b=value` items set; the input is left as it is."""
-    result = dict(data)
-    for item in overrides:
-        key, equals, text = item.partition("=")
-        steps = key.split(".")
-        if not equals or not all(steps):
-            raise ProfileError(f"{item!r} is not of the form key=value, such as sampling.temperature=1", file="--set")
-        here: Any = result
-        for step in steps[:-1]:
-            place = _place(here, step, key)
-            inner = here[place] if _has(here, place) else None
-            if inner is not None and not isinstance(inner, (dict, list)):
-                raise ProfileError(f"{step!r} is a value, not a group of keys", file="--set", key=key)
-            here[place] = list(inner) if isinstance(inner, list) else dict(inner or {})
-            here = here[place]
-        try:
-            here[_place(here, steps[-1], key)] = parse_scalar(text)
-        except YamlError as problem:
-            raise ProfileError(problem.message, file="--set", key=key) from None
-    return result
-
-
-def _place(group: dict[str, Any] | list[Any], step: str, key: str) -> str | int:
-    """A step of an override's key: a key, or a place in a list, from 0."""
-    if isinstance(group, dict):
-        return step
-    if step.isdecimal() and int(step) < len(group):
-        return int(step)
-    raise ProfileError(f"{step!r} is no place in a list of {len(group)}, counted from 0", file="--set", key=key)
-
-
-def _has(group: Any, step: str | int) -> bool:
-    return step in group if isinstance(group, dict) else isinstance(group, list) and isinstance(step, int)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from kardia.errors import InputError
-from kardia.judge.profile import apply_overrides
+from kardia.overrides import apply_overrides
 from kardia.schema_errors import dotted, faults_of, model_keys
 from kardia.strict import Strict
 from kardia.student.manifest import Lora

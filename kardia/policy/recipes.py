@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from kardia.content import folders
 from kardia.errors import InputError
-from kardia.judge.profile import apply_overrides
+from kardia.overrides import apply_overrides
 from kardia.policy.recipe import Recipe
 from kardia.reward.expression import RewardSpec
 from kardia.reward.loading import load_reward_spec

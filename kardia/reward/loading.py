@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from kardia.content import folders
 from kardia.errors import InputError
-from kardia.judge.profile import apply_overrides
+from kardia.overrides import apply_overrides
 from kardia.reward.expression import AnyTerm, RewardSpec
 from kardia.reward.term import Bounds, Requirement, Term
 from kardia.rubric.loading import looks_like_path, rubric_keys

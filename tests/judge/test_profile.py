@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from kardia.content import shipped
 from kardia.errors import InputError, ProfileError
-from kardia.judge.profile import DEFAULT_TEMPLATES, JudgeProfile, apply_overrides, load_profile, profile_names
+from kardia.judge.profile import DEFAULT_TEMPLATES, JudgeProfile, load_profile, profile_names
 
 SERVER = {"name": "mine", "backend": "http", "model": "m", "base_url": "http://127.0.0.1:8000/v1"}
 TEXT = """\
@@ -182,12 +182,6 @@ def test_wrong_overrides_say_that_they_are_the_override(write, item, words):
 def test_a_fault_of_the_file_is_not_blamed_on_the_override(write):
     message = fault(TEXT + "modle: x\n", "mine.yaml:6: modle", write, ["sampling.seed=1"], ProfileError)
     assert "--set" not in message
-
-
-def test_overriding_leaves_the_data_alone():
-    data = {"a": {"b": 1}}
-    assert apply_overrides(data, ["a.b=2", "a.c=x"]) == {"a": {"b": 2, "c": "x"}}
-    assert data == {"a": {"b": 1}}
 
 
 # --- hash and secrets ------------------------------------------------------------------------------------------------
