@@ -29,16 +29,14 @@ from typing import Any
 import torch
 
 from kardia.conversation import Conversation
-from kardia.judge.pair import pair_of
 from kardia.model.examples import Labelled, level_target
 from kardia.model.labels import Labels, Questions, join
 from kardia.model.loop import Moment
 from kardia.model.recipe import Recipe, recipe_with
-from kardia.model.spoilt import MIN_WORDS, cut_off, looped, misplaced, scrambled, spoilt
+from kardia.model.spoilt import cut_off, looped, misplaced, scrambled, spoilt
 from kardia.model.training import train
 from kardia.reading import Source
 from kardia.rubric.loading import load_rubric
-from kardia.spans import target_of
 from kardia.student.student import Student
 from kardia.student.tasks import Task
 
@@ -120,23 +118,6 @@ SPOILT: dict[str, tuple[Callable[[str, random.Random], str | None], dict[str, in
     "looped": (looped, {"kardia-r1.fluency": 2, "anti-hacking.pads_by_repeating": "yes"}, 300),
 }
 """Good replies made worse: how, the levels that this gives them, and how many."""
-NONSENSE: dict[str, dict[int, float]] = {
-    "understanding.grasps_situation": {1: 1.0},
-    "understanding.takes_perspective": {1: 0.04, 2: 0.65, 3: 0.27, 4: 0.04},
-    "understanding.fits_what_is_sought": {1: 0.44, 2: 0.51, 3: 0.05},
-    "emotion-inference.links_to_cause": {1: 1.0},
-    "supportiveness.fits_need": {1: 1.0},
-    "kardia-r1.relevance": {1: 1.0},
-    "kardia-r1.fluency": {1: 1.0},
-}
-"""The levels of a reply in broken English that was written for somebody else, by two blind readings of 40: where one
-level has 90 of 100 or more, that one, else the shares. Of the rest the readings say that it hangs on the reply."""
-POSTS: dict[str, int | str] = {
-    "empathy-mechanisms.emotional_reactions": 0,
-    "empathy-mechanisms.explorations": 0,
-}
-"""The levels of what somebody told of themselves, where a reply should be: it asks nothing, and feels for nobody."""
-POSTS_COUNT = 500
 WORSE_WEIGHT = 0.4
 """What the labels of a reply that was made worse count. With 1, every twelfth good reply on the rubrics' examples was
 taken for one that was written for somebody else; hardly anybody meets so many of those."""
@@ -152,13 +133,7 @@ def own_examples(questions: Questions) -> tuple[Labelled, ...]:
     """The examples of training/embedded/, each with the mean of its two labels, and those that are made from them."""
     conversations = own_conversations()
     examples = labelled(conversations, questions)
-    plain = plain_ones(conversations)
-    return (
-        *examples,
-        *made_worse(examples, plain, questions),
-        *nonsense(questions),
-        *posts(examples, plain, questions),
-    )
+    return (*examples, *made_worse(examples, plain_ones(conversations), questions))
 
 
 def own_conversations() -> list[Conversation]:
@@ -208,33 +183,6 @@ def made_worse(examples: Sequence[Labelled], plain: Mapping[str, str], questions
     for name, (how, levels, count) in SPOILT.items():
         made += spoilt(particular, how, _targets(questions, levels), count, SEED, name)
     return [replace(example, weight=WORSE_WEIGHT) for example in made]
-
-
-def nonsense(questions: Questions) -> list[Labelled]:
-    """What a small policy wrote that had learnt the manner and not the sense, each under another's context: who
-    takes words of feeling for an answer likes it under any."""
-    with Source(DATA / "nonsense.jsonl") as source:
-        source.check()
-        pairs = [(pair_of(each, target_of(each, "reply")), each.id) for each in source.conversations()]
-    targets = {
-        key: tuple(shares.get(int(level), 0.0) for level in questions.task(key).levels)
-        for key, shares in NONSENSE.items()
-    }
-    return [Labelled(pair.context, pair.text, own_id, dict(targets), WORSE_WEIGHT, own_id) for pair, own_id in pairs]
-
-
-def posts(examples: Sequence[Labelled], plain: Mapping[str, str], questions: Questions) -> list[Labelled]:
-    """What one person told, in the place of a reply to another who speaks the same language."""
-    contexts = {each.group: each.context for each in examples if each.id in plain}
-    kinds = {each.group: plain[each.id] for each in examples if each.id in plain}
-    telling = [
-        Labelled(context, context, group, {}, id=f"{group}-post")
-        for group, context in contexts.items()
-        if "?" not in context and len(context.split()) >= MIN_WORDS
-    ]
-    made = misplaced(telling, kinds, _targets(questions, POSTS), SEED, "told")
-    random.Random(SEED).shuffle(made)
-    return [replace(each, weight=WORSE_WEIGHT) for each in made[:POSTS_COUNT]]
 
 
 def _targets(questions: Questions, levels: Mapping[str, int | str]) -> dict[str, tuple[float, ...]]:
