@@ -183,4 +183,4 @@ def test_data_of_any_shape_is_an_input_error(data):
 
 def test_every_kind_of_term_is_declared_by_its_own_name():
     assert all(cls.model_fields["kind"].default == kind for kind, cls in TERMS.items())
-    assert len(TERMS) == 12
+    assert len(TERMS) == 13
