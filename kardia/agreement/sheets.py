@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semver import Version
-
+from kardia.cardrow import STATUSES, is_share
 from kardia.errors import InputError, RubricError
 from kardia.judgment import Scorecard
 from kardia.model.cells import mapping
@@ -21,7 +20,7 @@ from kardia.reading.files import RawRow, open_rows, source_name
 from kardia.reading.jsontext import JsonFault, parse_json
 from kardia.rubric.loading import load_rubric, load_unlearned
 from kardia.rubric.rubric import Rubric
-from kardia.rubric.versions import matches, parse_reference
+from kardia.rubric.versions import is_meant, parse_reference
 
 __all__ = [
     "Card",
@@ -39,8 +38,6 @@ __all__ = [
 
 Rows = str | Path | Iterable[Scorecard] | Iterable[Mapping[str, Any]]
 """A file, or what would stand in one."""
-
-STATUSES = ("scored", "unscored", "abstained", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +95,13 @@ class Named:
 
     def is_meant(self, ref: str) -> bool:
         """Whether cards of `ref` (`name@version`) are meant."""
-        name, _, version = ref.partition("@")
         if self.rubric is not None and ref == self.rubric.ref:
             return True
         try:
             asked = parse_reference(self.reference)
         except RubricError:
             return False  # a path, which means its own version alone
-        if asked.name != name or not Version.is_valid(version):
-            return False
-        return asked.range is None or matches(Version.parse(version), asked.range)
+        return is_meant(ref, asked)
 
 
 @dataclass(slots=True)
@@ -298,7 +292,7 @@ def _score(row: Mapping[str, Any]) -> float | None:
     score = row.get("score")
     if score is None:
         return None
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+    if not is_share(score):
         raise InputError("is no score in [0, 1]", key="score")
     return float(score)
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
+from kardia.cardrow import STATUSES, card_row, is_number, is_share
 from kardia.errors import InputError
 from kardia.judgment import RAW_MARK
 from kardia.model.cells import mapping
 from kardia.reading.files import open_rows, source_name
 from kardia.reading.jsontext import JsonFault, parse_json
-from kardia.reward.scored import checked_card, wanted_rubric
+from kardia.rubric.loading import wanted_rubric
 
-__all__ = ["STEP", "Card", "Mark", "Scored", "is_number", "read_file", "read_scored"]
+__all__ = ["STEP", "Card", "Mark", "Scored", "read_file", "read_scored"]
 
 STEP = "step"
 """The metadata's key of the training step in which a reply was written."""
 RARE = 0.05
-STATUSES = ("scored", "unscored", "abstained", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def read_file(path: str | Path, rubric: str | None = None) -> dict[str, Scored]:
     found: dict[str, Scored] = {}
     others: dict[str, None] = {}
     for raw in open_rows(path):
-        row = checked_card(raw, name)
+        row = card_row(raw, name, ("provenance",))
         if is_wanted(row["rubric"]):
             _add(found, raw.line, row, name)
         else:
@@ -215,7 +214,7 @@ def _mark(data: Any, key: str, fault: Any) -> Mark:
         said = None if error is None else str(error).split(RAW_MARK)[0]
         return Mark(status, reason=data.get("reason"), error=said)
     level, value = data.get("level"), data.get("value")
-    if level is None or not is_number(value) or not 0 <= value <= 1:
+    if level is None or not is_share(value):
         raise fault("is scored, but has no level, or no value from 0 to 1", key)
     shares = mapping(data.get("probabilities"))
     if shares is not None and not (
@@ -231,8 +230,3 @@ def _mark(data: Any, key: str, fault: Any) -> Mark:
         probabilities=None if shares is None else {str(one): float(share) for one, share in shares.items()},
         samples=None if samples is None else tuple(str(one) for one in samples if one is not None),
     )
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """A finite number, and no truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

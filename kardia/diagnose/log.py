@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kardia.agreement.statistic import Statistic
+from kardia.cardrow import is_number
 from kardia.conversation import Conversation, Message
-from kardia.diagnose.cards import STEP, Card, is_number
+from kardia.diagnose.cards import STEP, Card
 from kardia.diagnose.finding import Finding, Record
 from kardia.errors import InputError
 from kardia.reading.files import open_rows, source_name

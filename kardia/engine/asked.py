@@ -13,19 +13,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import mul
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import orjson
 
 from kardia.answer import level_values
 from kardia.judge.profile import Price
 from kardia.judge.protocol import Request, Usage
-from kardia.judgment import Judgment
+from kardia.judgment import Judgment, Status
 
 __all__ = ["Asked", "Asks", "decode", "encode", "in_words"]
 
 FORMAT = 1
-STATUSES = frozenset(("scored", "unscored", "abstained", "not_applicable"))
+_STATUSES = frozenset(get_args(Status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _read(payload: bytes) -> tuple[list[int], list[list[Any]]] | None:
         for status, level, reason, evidence, shares, error, *more in rows:
             if (
                 type(status) is not str
-                or status not in STATUSES
+                or status not in _STATUSES
                 or (status == "scored") != (level is not None)
                 or (level is not None and type(level) is not int and type(level) is not str)
                 or (reason is not None and type(reason) is not str)

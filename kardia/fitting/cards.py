@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kardia.cardrow import STATUSES, is_share
 from kardia.errors import InputError
 from kardia.judgment import Judgment
 from kardia.reading.files import RawRow, open_rows, source_name
@@ -16,8 +17,6 @@ from kardia.rubric.models import Aggregate, Criterion
 from kardia.rubric.rubric import Group, Rubric
 
 __all__ = ["Card", "Cards", "Subject", "counted_shares", "load_subject", "read_cards"]
-
-STATUSES = ("scored", "unscored", "abstained", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +167,17 @@ def _judgment(criterion: Criterion, data: Any, file: str, line: int) -> Judgment
         return Judgment(criterion.id, status, reason=data.get("reason"), error=data.get("error"))
     if isinstance(level, bool) or level not in criterion.levels:
         raise InputError(f"{level!r} is not on the scale", file=file, line=line, key=f"{at}.level")
-    if not _is_share(value):
+    if not is_share(value):
         raise InputError(f"{value!r} is no number from 0 to 1", file=file, line=line, key=f"{at}.value")
     shares = data.get("probabilities")
     probabilities = None
     if shares is not None:
         names = {str(one): one for one in criterion.levels}
-        right = isinstance(shares, dict) and shares.keys() <= names.keys() and all(map(_is_share, shares.values()))
+        right = isinstance(shares, dict) and shares.keys() <= names.keys() and all(map(is_share, shares.values()))
         if not right or not sum(shares.values()) > 0:
             raise InputError("is no distribution over the levels", file=file, line=line, key=f"{at}.probabilities")
         probabilities = {names[name]: float(share) for name, share in shares.items()}
     return Judgment(criterion.id, "scored", level, float(data["value"]), probabilities=probabilities)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1 and math.isfinite(value)
 
 
 def counted_shares(rubric: Rubric, over: str) -> dict[str, float]:

@@ -17,12 +17,12 @@ _YES = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "1": "yes", "0":
 _MISSING = ("", NOT_RELEVANT, "n/a", "na", "nan", "null", "none")
 
 
-def mapping(value: Any) -> dict[Any, Any] | None:
-    """An object, also as Parquet gives one: a list of pairs."""
+def mapping(value: Any) -> dict[str, Any] | None:
+    """An object, also as Parquet gives one: a list of pairs. Keys become text."""
     if isinstance(value, Mapping):
-        return dict(value)
+        return {str(key): each for key, each in value.items()}
     paired = isinstance(value, list) and all(isinstance(item, (tuple, list)) and len(item) == 2 for item in value)
-    return dict(value) if paired else None
+    return {str(key): each for key, each in value} if paired else None
 
 
 def target_in(task: Task, value: Any, column: str) -> tuple[float, ...] | None:

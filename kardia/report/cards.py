@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kardia.cardrow import STATUSES, card_row, is_share
 from kardia.errors import InputError
+from kardia.model.cells import mapping
 from kardia.reading.files import RawRow, open_rows, source_name
-from kardia.reading.jsontext import JsonFault, parse_json
 
-__all__ = ["CARD_STATUSES", "STATUSES", "Card", "Said", "read_cards"]
-
-CARD_STATUSES = ("scored", "partial", "unscored")
-STATUSES = ("scored", "unscored", "abstained", "not_applicable")
+__all__ = ["Card", "Said", "read_cards"]
 
 _AS_TEXT = ("metadata", "guard", "usage", "provenance")
 """Free-form objects, which Parquet holds as JSON text."""
@@ -69,37 +67,20 @@ def read_cards(path: str | Path) -> Iterator[Card]:
 
 
 def _card(raw: RawRow, file: str) -> Card:
-    if raw.row is None:
-        raise InputError(raw.error or "cannot be read", file=file, line=raw.line)
-
     def fault(key: str) -> InputError:
         return InputError("is no scorecard of `kardia score`", file=file, line=raw.line, key=key)
 
-    row: dict[str, Any] = {**raw.row}
-    for key in _AS_TEXT:
-        if isinstance(row.get(key), str):
-            try:
-                row[key] = parse_json(row[key])
-            except JsonFault:
-                raise fault(key) from None
-    wanted = {"id": str, "target": Mapping, "rubric": str, "judge": str, "vetoed_by": list, "provenance": Mapping}
-    for key, kind in wanted.items():
-        if not isinstance(row.get(key), kind):
-            raise fault(key)
+    row = card_row(raw, file, _AS_TEXT, traced=False)
     for key in ("metadata", "guard", "usage"):
         if not isinstance(row.get(key), (Mapping, type(None))):
             raise fault(key)
-    score, status, target = row.get("score"), row.get("status"), row["target"]
-    if status not in CARD_STATUSES:
-        raise fault("status")
-    if (score is None) != (status == "unscored") or not (score is None or _is_share(score)):
-        raise fault("score")
+    score, target = row["score"], row["target"]
     if not all(isinstance(one, str) for one in row["vetoed_by"]):
         raise fault("vetoed_by")
     message, text = target.get("message"), target.get("text")
     if not isinstance(message, (int, type(None))) or not isinstance(text, (str, type(None))):
         raise fault("target")
-    criteria = _pairs(row.get("criteria"))
+    criteria = mapping(row.get("criteria"))
     if criteria is None:
         raise fault("criteria")
     said: dict[str, Said] = {}
@@ -118,7 +99,7 @@ def _card(raw: RawRow, file: str) -> Card:
         metadata=row.get("metadata"),
         rubric=row["rubric"],
         judge=row["judge"],
-        status=status,
+        status=row["status"],
         score=None if score is None else float(score),
         vetoed_by=tuple(row["vetoed_by"]),
         guard=row.get("guard"),
@@ -137,12 +118,12 @@ def _said(judgment: Any) -> Said | None:
     evidence, samples = judgment.get("evidence") or (), judgment.get("samples")
     shares = judgment.get("probabilities")
     if shares is not None:
-        shares = _pairs(shares)
-        if shares is None or not all(_is_share(share) for share in shares.values()):
+        shares = mapping(shares)
+        if shares is None or not all(is_share(share) for share in shares.values()):
             return None
     if (
         status not in STATUSES
-        or (status == "scored") != (level is not None and _is_share(value))
+        or (status == "scored") != (level is not None and is_share(value))
         or not all(isinstance(one, (str, type(None))) for one in (reason, error))
         or not isinstance(evidence, (list, tuple))
         or not all(isinstance(one, str) for one in evidence)
@@ -162,18 +143,5 @@ def _said(judgment: Any) -> Said | None:
     )
 
 
-def _pairs(value: Any) -> dict[str, Any] | None:
-    """An object; Parquet's maps are lists of pairs. None for anything else."""
-    if isinstance(value, Mapping):
-        return {str(key): one for key, one in value.items()}
-    if isinstance(value, list) and all(isinstance(one, (list, tuple)) and len(one) == 2 for one in value):
-        return {str(key): one for key, one in value}
-    return None
-
-
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1

@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
+from kardia.cardrow import CARD_STATUSES, STATUSES
 from kardia.conversation import Message
 from kardia.report.asked import Asked
-from kardia.report.cards import CARD_STATUSES, STATUSES, Card, Said
+from kardia.report.cards import Card, Said
 from kardia.report.tally import SeriesKey
 
 __all__ = ["CHUNK", "EXCERPT", "LEVEL_0", "Pack", "packed", "safe_json"]

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from semver import Version
-
+from kardia.cardrow import card_row
 from kardia.conversation import Conversation, Message
-from kardia.errors import InputError, RubricError
+from kardia.errors import InputError
 from kardia.judgment import CardStatus
-from kardia.reading.files import RawRow, open_rows, source_name
-from kardia.reading.jsontext import JsonFault, parse_json
+from kardia.reading.files import open_rows, source_name
 from kardia.reward.pairs import Group, Reply
-from kardia.rubric.loading import load_unlearned
-from kardia.rubric.versions import Reference, matches, parse_reference
+from kardia.rubric.loading import wanted_rubric
 from kardia.spans import context_of, target_of
 
-__all__ = ["Grouped", "Keep", "Scored", "Scores", "checked_card", "group_replies", "read_scores", "wanted_rubric"]
+__all__ = ["Grouped", "Keep", "Scored", "Scores", "group_replies", "read_scores"]
 
 Keep = Literal["whole", "reply"]
 """What of an assistant's message is trained on: all of it, or what the person is meant to read."""
-
-STATUSES = ("scored", "partial", "unscored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +99,7 @@ def read_scores(path: str | Path, rubric: str | None = None) -> Scores:
     is_wanted = wanted_rubric(rubric)
     refs: dict[str, bool] = {}
     for raw in open_rows(path):
-        row = checked_card(raw, found.file)
+        row = card_row(raw, found.file)
         ref = row["rubric"]
         if ref not in refs:
             refs[ref] = is_wanted(ref)
@@ -116,65 +111,6 @@ def read_scores(path: str | Path, rubric: str | None = None) -> Scores:
     if not chosen:
         raise InputError(f"holds no scorecard of {rubric}; it holds those of {', '.join(refs)}", file=found.file)
     return found
-
-
-def wanted_rubric(rubric: str | None) -> Callable[[str], bool]:
-    """Whether a card's rubric (`name@version`) is what was asked for: a name, name@version or path; None: any."""
-    if rubric is None:
-        return lambda ref: True
-    try:
-        asked = parse_reference(rubric)
-    except RubricError:
-        exact = load_unlearned(rubric).ref  # a path; what else it may be is said there
-        return lambda ref: ref == exact
-    return lambda ref: _is_of(ref, asked)
-
-
-def _is_of(ref: str, asked: Reference) -> bool:
-    """A card's rubric has an exact version; without one being asked for, a draft will do too."""
-    name, _, version = ref.partition("@")
-    if name != asked.name or not Version.is_valid(version):
-        return False
-    return asked.range is None or matches(Version.parse(version), asked.range)
-
-
-def checked_card(raw: RawRow, file: str) -> Mapping[str, Any]:
-    """A row that has what a scorecard has; Parquet's JSON texts are read.
-
-    Raises:
-        InputError: with file, line and key, where it is none.
-    """
-    row = raw.row
-    if row is None:
-        raise InputError(raw.error or "cannot be read", file=file, line=raw.line)
-
-    def fault(key: str) -> InputError:
-        return InputError("is no scorecard of `kardia score`", file=file, line=raw.line, key=key)
-
-    read = {**row}
-    for key in ("provenance", "guard"):
-        if isinstance(row.get(key), str):
-            try:
-                read[key] = parse_json(row[key])
-            except JsonFault:
-                raise fault(key) from None
-    kinds = {"id": str, "target": Mapping, "rubric": str, "judge": str, "vetoed_by": list, "provenance": Mapping}
-    for key, kind in kinds.items():
-        if not isinstance(read.get(key), kind):
-            raise fault(key)
-    score, status = read.get("score"), read.get("status")
-    if status not in STATUSES:
-        raise fault("status")
-    if (score is None) != (status == "unscored") or not (score is None or _is_share(score)):
-        raise fault("score")
-    for key in ("rubric", "judge"):
-        if not isinstance(read["provenance"].get(key), Mapping):
-            raise fault(f"provenance.{key}")
-    return read
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _add(found: Scores, line: int, row: Mapping[str, Any]) -> None:

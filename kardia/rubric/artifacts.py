@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from kardia.artifact import Artifact, Calibration, Gating, Learned, Malformed, parse_artifact, renormalises
+from kardia.artifact import Artifact, Calibration, Gating, Learned, parse_artifact, renormalises
+from kardia.datafile import Malformed
 from kardia.errors import RubricError
 from kardia.rubric.rubric import Rubric
 from kardia.yamlfile import YamlPath, read_text

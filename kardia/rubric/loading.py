@@ -4,7 +4,7 @@ lock."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from kardia.rubric.checks import criterion_faults, file_faults, null_faults
 from kardia.rubric.lock import LOCK_NAME, read_lock
 from kardia.rubric.models import Criterion, RubricFile
 from kardia.rubric.rubric import Part, Rubric
-from kardia.rubric.versions import Reference, is_draft, matches, parse_reference, pick
+from kardia.rubric.versions import Reference, is_draft, is_meant, matches, parse_reference, pick
 from kardia.schema_errors import Fault, faults_of, model_keys, raise_first
 from kardia.yamlfile import Document, YamlPath, load_yaml
 
@@ -30,6 +30,7 @@ __all__ = [
     "looks_like_path",
     "resolve",
     "rubric_keys",
+    "wanted_rubric",
 ]
 
 
@@ -80,6 +81,22 @@ def load_unlearned(reference: str | Path) -> Rubric:
     plain = {"method": "weighted_mean", "artifact": None, "sha256": None}
     file = file.model_copy(update={"aggregate": file.aggregate.model_copy(update=plain)})
     return _resolve(file, document, path, (str(path.resolve()),), {}, locked=False)
+
+
+def wanted_rubric(reference: str | None) -> Callable[[str], bool]:
+    """Whether a card's rubric (`name@version`) is what was asked for: a name, name@version or path; None: any.
+
+    Raises:
+        RubricError: where it is none of these.
+    """
+    if reference is None:
+        return lambda ref: True
+    try:
+        asked = parse_reference(reference)
+    except RubricError:
+        exact = load_unlearned(reference).ref  # a path; what else it may be is said there
+        return lambda ref: ref == exact
+    return lambda ref: is_meant(ref, asked)
 
 
 def _is_file(text: str) -> bool:

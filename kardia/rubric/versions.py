@@ -12,7 +12,17 @@ from semver import Version
 from kardia.content import folders
 from kardia.errors import RubricError
 
-__all__ = ["Candidate", "Reference", "candidates", "is_draft", "matches", "names", "parse_reference", "pick"]
+__all__ = [
+    "Candidate",
+    "Reference",
+    "candidates",
+    "is_draft",
+    "is_meant",
+    "matches",
+    "names",
+    "parse_reference",
+    "pick",
+]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _RANGE = re.compile(r"([\^~]?)(\d+)(?:\.(\d+))?(?:\.(\d+))?\Z")
@@ -55,6 +65,17 @@ def parse_reference(text: str) -> Reference:
 
 def _valid_range(text: str) -> bool:
     return bool(_RANGE.match(text)) or Version.is_valid(text)
+
+
+def is_meant(ref: str, asked: Reference) -> bool:
+    """Whether a rubric that scored (`name@version`) is one that was asked for.
+
+    It has an exact version; without one being asked for, a draft will do too.
+    """
+    name, _, version = ref.partition("@")
+    if name != asked.name or not Version.is_valid(version):
+        return False
+    return asked.range is None or matches(Version.parse(version), asked.range)
 
 
 def is_draft(version: Version | str) -> bool:

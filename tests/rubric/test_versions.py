@@ -11,7 +11,7 @@ from semver import Version
 
 from kardia.content import shipped
 from kardia.errors import RubricError
-from kardia.rubric.versions import Reference, candidates, is_draft, matches, names, parse_reference, pick
+from kardia.rubric.versions import Reference, candidates, is_draft, is_meant, matches, names, parse_reference, pick
 
 from .helpers import write, yaml_text
 
@@ -119,3 +119,20 @@ def test_several_folders(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(other / "rubrics/calm/1.10.0.yaml", yaml_text("calm", "1.10.0"))
     monkeypatch.setenv("KARDIA_PATH", str(other))
     assert [one.path.parent.parent.parent for one in pick(Reference("calm"))] == [home, other]
+
+
+@pytest.mark.parametrize(
+    ("ref", "asked", "meant"),
+    [
+        ("warmth@1.2.0", "warmth", True),
+        ("warmth@1.2.0", "warmth@1", True),
+        ("warmth@1.2.0", "warmth@1.2.0", True),
+        ("warmth@1.2.0", "warmth@2", False),
+        ("warmth@1.2.0", "warm", False),
+        ("warmth@2.0.0-draft", "warmth", True),
+        ("warmth", "warmth", False),
+        ("warmth@new", "warmth", False),
+    ],
+)
+def test_which_rubric_that_scored_is_meant(ref: str, asked: str, meant: bool) -> None:
+    assert is_meant(ref, parse_reference(asked)) is meant
