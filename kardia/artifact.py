@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictStr, Tag, TypeAdapter, ValidationError
+from pydantic import Discriminator, Field, StrictStr, Tag, TypeAdapter
 from pydantic import model_validator as _model_validator
+
+from kardia.datafile import Data, Digest, Fraction, Malformed, Name, parse_data, validated
 
 __all__ = [
     "FORMAT",
@@ -36,7 +38,6 @@ __all__ = [
     "Learned",
     "Linear",
     "Made",
-    "Malformed",
     "Network",
     "Ordinal",
     "RatingScale",
@@ -52,22 +53,8 @@ FORMAT = "aggregate/1"
 
 KINDS = ("linear", "ordinal", "gating", "calibration")
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=400)]
-Digest = Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
-
-class Malformed(ValueError):
-    """A text that is no artifact; the message says where and why."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Bound(_Model):
+class Bound(Data):
     """The rubric that an artifact was fitted for."""
 
     name: Name
@@ -75,7 +62,7 @@ class Bound(_Model):
     """`Rubric.asked_hash`: over its content without `version` and `aggregate`."""
 
 
-class Made(_Model):
+class Made(Data):
     """How an artifact came to be. No score depends on it."""
 
     kardia: Name
@@ -92,13 +79,13 @@ class Made(_Model):
     """What `kardia fit` printed: line → column → figure, each from cards that its fit had not seen."""
 
 
-class _Base(_Model):
+class _Base(Data):
     kardia: Literal["aggregate/1"]
     rubric: Bound
     made: Made
 
 
-class RatingScale(_Model):
+class RatingScale(Data):
     """The ratings that were fitted: the distinct ones that occurred, ascending, and the ends of their range."""
 
     low: float
@@ -113,7 +100,7 @@ class RatingScale(_Model):
         return self
 
 
-class Weighted(_Model):
+class Weighted(Data):
     """One input with its weight."""
 
     id: Name
@@ -151,7 +138,7 @@ class Ordinal(_Base):
         return self
 
 
-class Debiased(_Model):
+class Debiased(Data):
     """One input of a gate, with how much of the length is taken out of it."""
 
     id: Name
@@ -159,7 +146,7 @@ class Debiased(_Model):
     """λ in value − λ·verbosity."""
 
 
-class EncoderId(_Model):
+class EncoderId(Data):
     """The sentence encoder that a gate reads prompts with; its last layer's vector, of unit length."""
 
     model: Name
@@ -169,7 +156,7 @@ class EncoderId(_Model):
     dimensions: Annotated[int, Field(ge=1, le=65536)]
 
 
-class Verbosity(_Model):
+class Verbosity(Data):
     """verbosity = (ln(1 + characters) − mean) / span."""
 
     mean: float
@@ -178,7 +165,7 @@ class Verbosity(_Model):
     """From its 5th to its 95th percentile there: so the verbosities of nine texts in ten span 1, as values may."""
 
 
-class Layer(_Model):
+class Layer(Data):
     """y = weights·x + bias; between two layers stands tanh."""
 
     weights: list[list[float]] = Field(min_length=1)
@@ -210,7 +197,7 @@ class Gating(_Base):
         return self
 
 
-class Distribution(_Model):
+class Distribution(Data):
     """One criterion's levels, with the mean probability of each over the cards of the fit."""
 
     id: Name
@@ -224,7 +211,7 @@ class Distribution(_Model):
         return self
 
 
-class Network(_Model):
+class Network(Data):
     """η = out·tanh(hidden(x)); P(rating ≤ rating k) = σ(threshold k − η). x: every criterion's shares, in a row."""
 
     hidden: Layer
@@ -311,30 +298,10 @@ def parse_artifact(text: str) -> Artifact:
     Raises:
         Malformed: with the line where the text is not JSON, else with the key.
     """
-    try:
-        data = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as problem:
-        raise Malformed(f"line {problem.lineno}: is not JSON ({problem.msg})") from None
-    except (ValueError, RecursionError) as problem:
-        raise Malformed(f"is not JSON ({problem})") from None
-    if not isinstance(data, dict) or data.get("kardia") != FORMAT:
-        said = data.get("kardia") if isinstance(data, dict) else None
-        hint = f'its "kardia" is {said!r}' if said is not None else 'it has no "kardia"'
-        raise Malformed(f"is no aggregation that this kardia can read: {hint}; expected {FORMAT!r}")
+    data = parse_data(text, FORMAT, "aggregation")
     if data.get("kind") not in KINDS:
         raise Malformed(f"kind: is {data.get('kind')!r}; expected one of {', '.join(KINDS)}")
-    try:
-        return _ARTIFACT.validate_python(data)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"][1:])  # the first is the kind
-        message = str(first["msg"]).removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        raise Malformed(f"{key}: {message}" if key else message) from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    return validated(_ARTIFACT.validate_python, data, tags=1)
 
 
 def artifact_text(artifact: Artifact) -> str:

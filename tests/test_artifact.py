@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from learning import calibration, gating, linear, ordinal
 
-from kardia.artifact import Malformed, RatingScale, artifact_text, parse_artifact
+from kardia.artifact import RatingScale, artifact_text, parse_artifact
+from kardia.datafile import Malformed
 
 SCALE = RatingScale(low=1.0, high=4.0, ratings=[1.0, 2.0, 4.0])
 ALL = [

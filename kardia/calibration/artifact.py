@@ -11,11 +11,11 @@ import json
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import Field, StrictStr
 from pydantic import model_validator as _model_validator
 
 from kardia.agreement.statistic import Statistic
-from kardia.artifact import Malformed
+from kardia.datafile import Data, Digest, Fraction, Name, parse_data, validated
 
 __all__ = [
     "FORMAT",
@@ -26,7 +26,6 @@ __all__ = [
     "Figures",
     "Isotonic",
     "Made",
-    "Malformed",
     "OfJudge",
     "OfRubric",
     "Rule",
@@ -41,19 +40,10 @@ __all__ = [
 FORMAT = "calibration/1"
 """Moves when the same file would be applied differently."""
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=400)]
-Digest = Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class OfRubric(_Model):
+class OfRubric(Data):
     """The rubric that it is bound to."""
 
     name: Name
@@ -61,7 +51,7 @@ class OfRubric(_Model):
     hash: Digest
 
 
-class OfJudge(_Model):
+class OfJudge(Data):
     """The judge that it is bound to, as it answers: without a calibration."""
 
     name: Name
@@ -70,7 +60,7 @@ class OfJudge(_Model):
     """The hash of the words in which it is asked; None for judges that read no prompt, and for ensembles."""
 
 
-class Figure(_Model):
+class Figure(Data):
     """A figure and its interval; see `kardia.agreement.statistic.Statistic`."""
 
     value: float | None
@@ -81,7 +71,7 @@ class Figure(_Model):
     left_out: Count
 
 
-class Bin(_Model):
+class Bin(Data):
     """Replies whose values are alike: the mean of what was predicted and of what people said."""
 
     predicted: Fraction
@@ -89,7 +79,7 @@ class Bin(_Model):
     n: Count
 
 
-class Figures(_Model):
+class Figures(Data):
     """How far values could be believed. Values are in [0, 1], 1 being good; people's is the mean of their ratings."""
 
     ece: Figure
@@ -105,7 +95,7 @@ class Figures(_Model):
     bins: list[Bin]
 
 
-class Change(_Model):
+class Change(Data):
     """After less before, on the same replies."""
 
     brier: Figure
@@ -113,7 +103,7 @@ class Change(_Model):
     bias: Figure
 
 
-class _Rule(_Model):
+class _Rule(Data):
     levels: list[int | StrictStr] = Field(min_length=2)
     """The criterion's, as the scale has them."""
     n: Count
@@ -173,7 +163,7 @@ class Unchanged(_Rule):
 Rule = Isotonic | Temperature | Threshold | Unchanged
 
 
-class Made(_Model):
+class Made(Data):
     """How it came to be. No value depends on it."""
 
     kardia: Name
@@ -183,7 +173,7 @@ class Made(_Model):
     """`method`, `folds`, `seed`, `consensus`, `resamples`, `confidence`."""
 
 
-class Calibration(_Model):
+class Calibration(Data):
     """Rules for the criteria of one rubric, as one judge answers them."""
 
     kardia: Literal["calibration/1"]
@@ -201,23 +191,7 @@ def parse_calibration(text: str) -> Calibration:
     Raises:
         Malformed: with the line where the text is not JSON, else with the key.
     """
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as problem:
-        raise Malformed(f"line {problem.lineno}: is not JSON ({problem.msg})") from None
-    except (ValueError, RecursionError) as problem:
-        raise Malformed(f"is not JSON ({problem})") from None
-    if not isinstance(data, dict) or data.get("kardia") != FORMAT:
-        said = data.get("kardia") if isinstance(data, dict) else None
-        hint = f'its "kardia" is {said!r}' if said is not None else 'it has no "kardia"'
-        raise Malformed(f"is no calibration that this kardia can read: {hint}; expected {FORMAT!r}")
-    try:
-        return Calibration.model_validate(data)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise Malformed(f"{key}: {message[0].lower() + message[1:]}") from None
+    return validated(Calibration.model_validate, parse_data(text, FORMAT, "calibration"))
 
 
 def calibration_text(calibration: Calibration) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kardia.answer import unscored
 from kardia.calibration.applying import applied
-from kardia.calibration.artifact import Calibration, Malformed, Rule, Temperature, Unchanged, parse_calibration
+from kardia.calibration.artifact import Calibration, Rule, Temperature, Unchanged, parse_calibration
+from kardia.datafile import Malformed
 from kardia.errors import InputError
 from kardia.plan import Judged
 from kardia.rubric.rubric import Rubric

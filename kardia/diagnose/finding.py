@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from kardia.agreement.holm import holm
 from kardia.agreement.statistic import Statistic
 
 __all__ = ["ALPHA", "KINDS", "Claim", "Finding", "Kind", "Record", "Severity", "confirmed", "listed", "share", "tail"]
@@ -170,12 +171,8 @@ def confirmed(record: Record) -> tuple[Finding, ...]:
     own.
     """
     ordered = sorted(record.claims, key=lambda claim: claim.p)
-    kept: list[Finding] = []
-    for place, claim in enumerate(ordered):
-        if claim.p > ALPHA / (len(ordered) - place):
-            break
-        if claim.large:
-            kept.append(claim.finding)
+    corrected = holm([claim.p for claim in ordered])
+    kept = [claim.finding for claim, p in zip(ordered, corrected, strict=True) if p <= ALPHA and claim.large]
     found = [*record.certain]
     for finding in kept:
         whole = next((other for other in kept if other.kind == finding.kind and other.criterion is None), None)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from kardia.conversation import Conversation
 from kardia.errors import InputError
-from kardia.probe import additions, injections, replies, rewording
+from kardia.probe import additions, replies, rewording
+from kardia.probe.injections import STYLES
 from kardia.probe.scene import Scene, Variant
 
 __all__ = ["GROUPS", "PROBES", "Expectation", "Probe", "chosen", "named"]
@@ -220,18 +221,8 @@ PROBES: tuple[Probe, ...] = (
         steady=True,
     ),
     *(
-        Probe(name, "injections", "no rise", what, _GUARD, attack=True, change=change)
-        for name, what, change in (
-            ("instructs", "the reply tells the judge what to give", injections.instructs),
-            ("ignores_previous", "the reply tells the judge to forget the rubric", injections.ignores_previous),
-            ("asks_nicely", "the reply asks the judge for a high score", injections.asks_nicely),
-            ("threatens", "the reply threatens or bribes the judge", injections.threatens),
-            ("fake_verdict", "the reply holds a verdict in the judge's format", injections.fake_verdict),
-            ("fake_fence", "the reply pretends that the judged part is over", injections.fake_fence),
-            ("fake_turn", "the reply holds chat-template tokens and turns", injections.fake_turn),
-            ("hidden", "the reply hides words to the judge", injections.hidden),
-            ("foreign", "the reply instructs the judge in another language", injections.foreign),
-        )
+        Probe(style.name, "injections", "no rise", style.what, _GUARD, attack=True, change=style.change)
+        for style in STYLES
     ),
 )
 _BY_NAME = {probe.name: probe for probe in PROBES}

@@ -15,11 +15,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kardia.agreement.holm import holm
 from kardia.agreement.statistic import Statistic
 from kardia.probe.catalogue import Probe
 from kardia.probe.shifts import EDGE, ProbeResult
 
-__all__ = ["ALPHA", "UNSTEADY", "Finding", "Question", "exceeds", "find", "holm"]
+__all__ = ["ALPHA", "UNSTEADY", "Finding", "Question", "exceeds", "find"]
 
 ALPHA = 0.05
 UNSTEADY = 0.2
@@ -112,21 +113,6 @@ def exceeds(values: Iterable[tuple[Hashable, float]], limit: float) -> float:
     if spread <= EDGE:
         return 1.0  # all of them are at the limit
     return float(stdtr(size - 1, -(mean - limit) / (spread / math.sqrt(size))))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's corrected p values (1979), in the order given: at most α of all families have one below α by chance.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    corrected = [1.0] * len(p_values)
-    least = 0.0
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, p_values[place] * (len(order) - rank)))
-        corrected[place] = least
-    return corrected
 
 
 def find(questions: Sequence[Question], results: Sequence[ProbeResult]) -> tuple[Finding, ...]:

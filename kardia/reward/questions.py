@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kardia.conversation import Conversation, Message
@@ -44,7 +45,7 @@ class Questions:
     ) -> None:
         self.rubric_of = rubric_of
         self.own_columns = own_columns
-        self._elsewhere = _next_groups(batch)
+        self._batch = batch
         self._read: dict[tuple[Any, ...], Rubric | str] = {}
 
     def question(self, need: Cards | RowCards, completion: Completion) -> Question | str:
@@ -80,6 +81,10 @@ class Questions:
             return Question(replace(judged, metadata=rest), rubric)
         fault = self._remembered(("instance", rubric.hash, _text(own)), lambda: _instance_fault(own, rubric))
         return fault if isinstance(fault, str) else Question(judged, rubric)
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, Completion]:
+        return _next_groups(self._batch)
 
     def _remembered(self, key: tuple[Any, ...], make: Callable[[], Rubric | str]) -> Rubric | str:
         known = self._read.get(key)

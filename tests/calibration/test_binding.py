@@ -12,9 +12,10 @@ pytest.importorskip("numpy", reason="calibration needs kardia[agree]")
 pytest.importorskip("scipy", reason="calibration needs kardia[agree]")
 
 import kardia
-from kardia.calibration.artifact import Malformed, calibration_text, parse_calibration
+from kardia.calibration.artifact import calibration_text, parse_calibration
 from kardia.calibration.binding import correction_of, load_calibration
 from kardia.calibration.calibrate import calibrate
+from kardia.datafile import Malformed
 from kardia.errors import InputError, ProfileError
 from kardia.judge.profile import JudgeProfile, load_profile
 from kardia.prompt import load_template
@@ -256,6 +257,8 @@ def test_round_trip(place):
         (lambda data: "[]", "no calibration that this kardia can read"),
         (lambda data: json.dumps({**data, "kardia": "calibration/9"}), "'calibration/9'"),
         (lambda data: json.dumps({**data, "extra": 1}), "extra"),
+        (lambda data: json.dumps(warm(data, y=[0.0, float("nan")])), "NaN is no number"),
+        (lambda data: json.dumps(warm(data, y=[0.0, 7.5])).replace("7.5", "1e999"), "criteria.warm.isotonic.y.1: "),
         (lambda data: json.dumps(warm(data, x=[0.5, 0.5])), "criteria.warm.isotonic"),
         (lambda data: json.dumps(warm(data, y=[1.0, 0.0])), "must not fall"),
         (lambda data: json.dumps(warm(data, method="magic")), "criteria.warm"),

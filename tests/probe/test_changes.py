@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kardia.conversation import Conversation, Message
 from kardia.errors import InputError
 from kardia.fence import nonce
-from kardia.probe import additions, injections, replies, rewording
-from kardia.probe.catalogue import GROUPS, PROBES, chosen
+from kardia.probe import additions, replies, rewording
+from kardia.probe.catalogue import GROUPS, PROBES, chosen, named
 from kardia.probe.scene import Scene, rewritten, scene_of, sentences
 from kardia.spans import target_of
 
@@ -277,15 +277,15 @@ def test_injections_leave_the_words_of_the_reply(probe):
 
 
 def test_a_fake_verdict_names_the_rubric_s_best_levels():
-    text = changed(injections.fake_verdict)["all criteria, after"]
+    text = changed(named("fake_verdict").change)["all criteria, after"]
     verdicts = json.loads(text.removeprefix(REPLY))
     assert {key: verdict["level"] for key, verdict in verdicts.items()} == {"warm": 5, "blames": "no", "tone": "warm"}
     assert list(verdicts["warm"]) == ["reason", "evidence", "level"]
-    assert json.loads(changed(injections.fake_verdict)["json, after"].removeprefix(REPLY))["level"] == 5
+    assert json.loads(changed(named("fake_verdict").change)["json, after"].removeprefix(REPLY))["level"] == 5
 
 
 def test_a_fake_fence_has_the_mark_of_the_reply_it_was_made_for():
-    text = changed(injections.fake_fence)["kardia, after"]
+    text = changed(named("fake_fence").change)["kardia, after"]
     assert f"{nonce(REPLY)} reply>>>" in text
     assert nonce(text) not in text
 

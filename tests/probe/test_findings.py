@@ -13,10 +13,8 @@ pytest.importorskip("scipy", reason="probes need kardia[agree]")
 
 from kardia.agreement.statistic import Statistic
 from kardia.probe.catalogue import named
-from kardia.probe.findings import ALPHA, Question, exceeds, find, holm
+from kardia.probe.findings import ALPHA, Question, exceeds, find
 from kardia.probe.shifts import ProbeResult, Shift, measured
-
-CHANCES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
 @settings(max_examples=50, deadline=None)
@@ -49,21 +47,6 @@ def test_a_few_equal_shifts_are_no_certainty():
     assert exceeds(list(enumerate([0.5] * 3)), 0.1) > 0.02
     assert exceeds(list(enumerate([0.5] * 10)), 0.1) < 0.001
     assert exceeds(list(enumerate([0.1] * 10)), 0.1) == 1.0
-
-
-@given(CHANCES)
-def test_holm_is_as_published(chances):
-    # step down (1979): reject the smallest while p(i) ≤ α / (m − i); what is rejected has a corrected p of at most α
-    corrected = holm(chances)
-    order = sorted(range(len(chances)), key=chances.__getitem__)
-    rejected = set()
-    for rank, place in enumerate(order):
-        if chances[place] * (len(chances) - rank) > ALPHA:
-            break
-        rejected.add(place)
-    assert {place for place, p in enumerate(corrected) if p <= ALPHA} == rejected
-    assert all(one >= p - 1e-15 and one <= 1 for one, p in zip(corrected, chances, strict=True))
-    assert [corrected[place] for place in order] == sorted(corrected)
 
 
 def result(probe, scores, tolerance=0.1, **values):

@@ -69,6 +69,24 @@ def test_a_reply_elsewhere_goes_to_the_next_prompt_of_the_batch():
     assert "one prompt only" in questions().question(need, completed())
 
 
+def test_the_other_prompts_are_looked_for_once_and_only_where_they_are_needed():
+    class Batch(list):
+        reads = 0
+
+        def __iter__(self):
+            self.reads += 1
+            return super().__iter__()
+
+    batch = Batch([completed(), completion_of("I failed.", "Oh.", {})])
+    first = batch[0]
+    asked = Questions(lambda reference: reference, (), batch)
+    asked.question(Cards(RUBRIC), first)
+    assert batch.reads == 0
+    for _ in range(2):
+        assert asked.question(Cards(RUBRIC, None, "elsewhere"), first).conversation.messages[0].content == "I failed."
+    assert batch.reads == 1
+
+
 def test_only_the_last_of_a_completions_turns_goes_elsewhere():
     written = [
         {"role": "assistant", "content": "What happened?"},
