@@ -86,7 +86,7 @@ def agree(
             of what was scored.
         MissingExtra: without numpy or scipy.
     """
-    needs_numpy()
+    needs_numpy("agreement with people")
     if span is not None and not span[0] < span[1]:
         raise InputError(f"the lowest rating comes first and the highest second, not {span[0]:g} and {span[1]:g}")
     references = (rubric,) if isinstance(rubric, (str, Path, Rubric)) else tuple(rubric)

@@ -22,14 +22,21 @@ __all__ = ["bias", "concordance", "kendall", "pearson", "spearman"]
 _CELLS = 65_536
 """A table of so many cells is counted faster than pairs are sorted."""
 
+Names = tuple[str, str]
+_NAMES: Names = ("the first of both", "the second of both")
 
-def pearson(first: Column, second: Column) -> Measure:
+
+def pearson(first: Column, second: Column, *, names: Names = _NAMES) -> Measure:
     """Pearson's correlation in [−1, 1], over the units with both numbers. Not defined where one of them is constant.
+
+    Args:
+        first, second: one number a unit.
+        names: what the two are called where one of them is constant.
 
     Raises:
         InputError: for ratings that are no numbers; so do the others here.
     """
-    return _moments(first, second, _pearson, True)
+    return _moments(first, second, _pearson, names)
 
 
 def concordance(first: Column, second: Column) -> Measure:
@@ -38,7 +45,7 @@ def concordance(first: Column, second: Column) -> Measure:
     Of levels in equal steps it is quadratically weighted κ; it takes numbers in between as well, such as the mean of
     several people. Not defined where both are one and the same constant.
     """
-    return _moments(first, second, _concordance, False)
+    return _moments(first, second, _concordance, None)
 
 
 def bias(first: Column, second: Column) -> Measure:
@@ -55,8 +62,12 @@ def bias(first: Column, second: Column) -> Measure:
     )
 
 
-def spearman(first: Column, second: Column) -> Measure:
-    """Spearman's rank correlation in [−1, 1], ties with their mean rank. Not defined where one of both is constant."""
+def spearman(first: Column, second: Column, *, names: Names = _NAMES) -> Measure:
+    """Spearman's rank correlation in [−1, 1], ties with their mean rank. Not defined where one of both is constant.
+
+    Args:
+        first, second, names: as in `pearson`.
+    """
     import numpy as np
 
     x_U, y_U, both_U = _columns(first, second)
@@ -70,15 +81,19 @@ def spearman(first: Column, second: Column) -> Measure:
             return float("nan")
         return float(np.clip(float(times_N @ (x_ranks * y_ranks)) / np.sqrt(across), -1.0, 1.0))
 
-    why = _why(x_U, y_U, both_U, True)
+    why = _why(x_U, y_U, both_U, names)
     table = _Table(x_N, y_N)
     if table.is_small:
         return Sums(table.parts(both_U), table.spearman, n=int(both_U.sum()), counts_U=both_U, why=why)
     return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=why)
 
 
-def kendall(first: Column, second: Column) -> Measure:
-    """Kendall's τ-b in [−1, 1]. Not defined where one of both is constant."""
+def kendall(first: Column, second: Column, *, names: Names = _NAMES) -> Measure:
+    """Kendall's τ-b in [−1, 1]. Not defined where one of both is constant.
+
+    Args:
+        first, second, names: as in `pearson`.
+    """
     import numpy as np
 
     x_U, y_U, both_U = _columns(first, second)
@@ -99,12 +114,12 @@ def kendall(first: Column, second: Column) -> Measure:
             return float("nan")
         return float(kendalltau(one_N, other_N, variant="b").statistic)
 
+    why = _why(x_U, y_U, both_U, names)
     table = _Table(x_N, y_N)
     if table.is_small:
-        why = _why(x_U, y_U, both_U, True)
         return Sums(table.parts(both_U), table.kendall, n=int(both_U.sum()), counts_U=both_U, why=why)
     of: Callable[[Array], float] = of_table if wide * high <= _CELLS + 16 * len(x_N) else of_pairs
-    return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=_why(x_U, y_U, both_U, True))
+    return Weighed(of, n=int(both_U.sum()), counts_U=both_U, why=why)
 
 
 class _Table:
@@ -185,18 +200,21 @@ def _columns(first: Column, second: Column) -> tuple[Array, Array, Flags]:
     return x_U2[:, 0], x_U2[:, 1], both_U
 
 
-def _why(x_U: Array, y_U: Array, both_U: Flags, either: bool) -> str:
+def _why(x_U: Array, y_U: Array, both_U: Flags, names: Names | None) -> str:
+    """Why there is no value. Without names it takes both to be constant, and equal; else one of them is enough."""
     import numpy as np
 
     if both_U.sum() < 2:
         return "there are fewer than two units that both rated"
-    constant = [name for name, one_U in (("first", x_U), ("second", y_U)) if not np.ptp(one_U[both_U])]
-    if not either:
+    if names is None:
         return "both give every unit one and the same number"
-    return f"the {constant[0]} of both gives every unit the same number" if constant else "the numbers do not differ"
+    constant = [name for name, one_U in zip(names, (x_U, y_U), strict=True) if not np.ptp(one_U[both_U])]
+    if len(constant) > 1:
+        return "each of both gives every unit the same number"
+    return f"{constant[0]} gives every unit the same number" if constant else "the numbers do not differ"
 
 
-def _moments(first: Column, second: Column, of: Callable[[Array], Array], either: bool) -> Measure:
+def _moments(first: Column, second: Column, of: Callable[[Array], Array], names: Names | None) -> Measure:
     import numpy as np
 
     x_U, y_U, both_U = _columns(first, second)
@@ -204,7 +222,7 @@ def _moments(first: Column, second: Column, of: Callable[[Array], Array], either
         middle = (x_U[both_U].mean() + y_U[both_U].mean()) / 2.0
         x_U, y_U = np.where(both_U, x_U - middle, 0.0), np.where(both_U, y_U - middle, 0.0)
     parts_UD = np.column_stack([both_U, x_U, y_U, x_U**2, y_U**2, x_U * y_U]).astype(np.float64)
-    return Sums(parts_UD, of, n=int(both_U.sum()), counts_U=both_U, why=_why(x_U, y_U, both_U, either))
+    return Sums(parts_UD, of, n=int(both_U.sum()), counts_U=both_U, why=_why(x_U, y_U, both_U, names))
 
 
 def _centred(sums_SD: Array) -> tuple[Array, Array, Array]:
@@ -213,7 +231,9 @@ def _centred(sums_SD: Array) -> tuple[Array, Array, Array]:
 
     n_S, x_S, y_S, xx_S, yy_S, xy_S = sums_SD.T
     across_S = xy_S - np.divide(x_S * y_S, n_S, out=np.zeros_like(n_S), where=n_S > 0)
-    return centred_square(xx_S, x_S, n_S), centred_square(yy_S, y_S, n_S), across_S
+    xx_S, yy_S = centred_square(xx_S, x_S, n_S), centred_square(yy_S, y_S, n_S)
+    # what is constant goes together with nothing: what rounding leaves would be told as −0.00
+    return xx_S, yy_S, np.where((xx_S > 0) & (yy_S > 0), across_S, 0.0)
 
 
 def _pearson(sums_SD: Array) -> Array:

@@ -73,6 +73,7 @@ _FORMS: tuple[tuple[str, Form], ...] = (
 )
 _NO_ORDER = "the options of a choice have no order"
 _TWO = "on a scale of two levels, all ratings are within one"
+_NAMES = ("the judge", "the mean of people's ratings")
 _NO_GOOD_END = "the rubric is not known, and so is not which end of the scale is good"
 
 
@@ -108,13 +109,13 @@ def figures(judge: Sequence[Level | None], people: Consensus, scale: Scale) -> d
 
 
 def number_figures(first: Column, second: Column) -> dict[str, Figure]:
-    """The figures of two columns of numbers on one scale."""
+    """The figures of a judge's and people's numbers on one scale."""
     table = paired(first, second)
     return {
         **{name: icc(table, form) for name, form in _FORMS},
-        "spearman": spearman(first, second),
-        "kendall": kendall(first, second),
-        "pearson": pearson(first, second),
+        "spearman": spearman(first, second, names=_NAMES),
+        "kendall": kendall(first, second, names=_NAMES),
+        "pearson": pearson(first, second, names=_NAMES),
         "concordance": concordance(first, second),
         "bias": bias(first, second),
     }

@@ -26,12 +26,19 @@ Table = Sequence[Column]
 """One row a unit, in it one rating a rater."""
 
 
-def needs_numpy() -> None:
-    """Raises MissingExtra where numpy or scipy is not installed: better before anything is read than after."""
+def needs_numpy(purpose: str) -> None:
+    """Says that numpy or scipy is missing: better before anything is read than after.
+
+    Args:
+        purpose: what needs numpy and scipy, as the message begins.
+
+    Raises:
+        MissingExtra: where one of the two is not installed.
+    """
     from importlib.util import find_spec
 
     if any(find_spec(package) is None for package in ("numpy", "scipy")):
-        raise MissingExtra("agree", "agreement with people")
+        raise MissingExtra("agree", purpose)
 
 
 def places(levels: Sequence[Level]) -> dict[Level, int]:

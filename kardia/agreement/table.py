@@ -279,7 +279,8 @@ class Agreement:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each judge and criterion, for the mean over criteria, and for each score or set of pairs: each
-        figure's value, with its interval's ends in `<figure>_low` and `<figure>_high`.
+        figure's value, with its interval's ends in `<figure>_low` and `<figure>_high`. Where there is no value, or no
+        interval that was asked for, `<figure>_why` says why.
 
         Raises:
             InputError: where pandas is not installed.
@@ -293,6 +294,7 @@ class Agreement:
             row = {"judge": judge.judge, "judge_hash": judge.judge_hash, "what": what, **about}
             for name, found in figures.items():
                 row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+                row[f"{name}_why"] = found.why
             rows.append(row)
         return pd.DataFrame(rows)
 

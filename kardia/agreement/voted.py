@@ -84,9 +84,15 @@ def of_sheets(
 
 
 def nothing_found(votes: Votes, names: Names) -> str:
+    """Why there is nothing to compare: labels of other things, or none at all."""
     if votes.sheets is not None:
         return f"holds no level of a criterion of the scorecards, which have {', '.join(names.short.values())}"
+    empty = [column for column in votes.wide if column in names.known]
+    if empty:
+        return f"holds no label: {', '.join(empty)} {'are' if len(empty) > 1 else 'is'} empty in every row"
     if votes.wide:
         there = ", ".join(votes.wide)
         return f"has no column of a criterion; there are {there}, and the scorecards have {', '.join(names.asked)}"
+    if not votes.votes:
+        return "holds no label: no row says a level, or which of two is better"
     return f"holds no label of a criterion of the scorecards, which have {', '.join(names.short.values())}"

@@ -110,7 +110,7 @@ def calibrate(
         InputError: with file, line and key; where there are too few labels for any criterion.
         MissingExtra: without numpy or scipy.
     """
-    needs_numpy()
+    needs_numpy("calibration")
     if method not in get_args(Asked):
         raise InputError(f"the method is one of {', '.join(get_args(Asked))}, not {method!r}")
     if not 2 <= folds <= 50:

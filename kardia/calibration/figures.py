@@ -34,6 +34,8 @@ __all__ = ["BINS", "Measures", "change_of", "expected_error", "figures_of", "mea
 BINS = 10
 A_BIN = 10
 """Replies in a bin, at least, while there is more than one."""
+_DIGITS = 6
+_NOTHING = "there is no reply with a label and a judgment"
 _NO_INTERVAL = "there is no interval: to draw replies again adds chance to every bin, and it would lie too high"
 
 
@@ -42,7 +44,7 @@ class Measures:
     """The figures of one criterion, made ready for intervals.
 
     Attributes:
-        bins: the reliability.
+        bins: the reliability, unrounded.
         brier, log_loss, kappa, bias: as `kardia.calibration.artifact.Figures` has them.
     """
 
@@ -78,13 +80,17 @@ def measures_of(cells: Cells, judgments: Sequence[Judgment]) -> Measures:
 def figures_of(found: Measures, bootstrap: Bootstrap | None) -> Figures:
     """The figures with their intervals."""
     n = sum(each.n for each in found.bins)
+    error = expected_error(found.bins)
     return Figures(
-        ece=figure(Statistic(expected_error(found.bins), None, None, n, _NO_INTERVAL)),
+        ece=figure(Statistic(error, None, None, n, _NOTHING if error is None else _NO_INTERVAL)),
         brier=figure(found_in(found.brier, bootstrap)),
         log_loss=figure(found_in(found.log_loss, bootstrap)),
         kappa=figure(found_in(found.kappa, bootstrap)),
         bias=figure(found_in(found.bias, bootstrap)),
-        bins=found.bins,
+        bins=[
+            Bin(predicted=round(each.predicted, _DIGITS), observed=round(each.observed, _DIGITS), n=each.n)
+            for each in found.bins
+        ],
     )
 
 
@@ -108,6 +114,9 @@ def reliability(value_N: Array, people_N: Array, bins: int = BINS) -> list[Bin]:
         value_N: what the judge says, in [0, 1].
         people_N: what people say, in [0, 1].
         bins: at most so many; fewer where there are few replies, or few values.
+
+    Returns:
+        by value, from the least on; none where there is no reply.
     """
     import numpy as np
 
@@ -131,14 +140,15 @@ def reliability(value_N: Array, people_N: Array, bins: int = BINS) -> list[Bin]:
     return made
 
 
-def expected_error(bins: Sequence[Bin]) -> float:
-    """Σ n / N · |predicted − observed|, in [0, 1]."""
+def expected_error(bins: Sequence[Bin]) -> float | None:
+    """Σ n / N · |predicted − observed|, in [0, 1]; None where there is no reply."""
     total = sum(each.n for each in bins)
-    return sum(each.n * abs(each.predicted - each.observed) for each in bins) / total
+    return sum(each.n * abs(each.predicted - each.observed) for each in bins) / total if total else None
 
 
 def _share(number: float) -> float:
-    return round(min(max(number, 0.0), 1.0), 6)
+    """A mean of shares, which rounding may have moved past an end."""
+    return min(max(number, 0.0), 1.0)
 
 
 def _mean(each_N: Array) -> Measure:
@@ -149,5 +159,5 @@ def _mean(each_N: Array) -> Measure:
         lambda sums_SD: ratio(sums_SD[:, 0], sums_SD[:, 1]),
         n=len(each_N),
         counts_U=np.ones(len(each_N), dtype=bool),
-        why="there is no reply with a label and a judgment",
+        why=_NOTHING,
     )

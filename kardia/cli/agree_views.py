@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kardia.cli.terminal import number, stdout, table
@@ -73,18 +73,28 @@ def show(agreement: Agreement, *, every: bool, with_confusion: bool, margin: flo
         beside = [each.beside_people for each in judge.criteria] + [each.beside_people for each in judge.scores]
         if any(beside):
             console.print(_beside(judge, percent, margin))
+            _why_open(console, judge)
             _verdict(console, judge.beside_people, margin)
         if judge.scores:
             console.print(_scores(judge, percent))
+            _told(
+                console,
+                (
+                    (f"score of {each.rubric}", figure)
+                    for each in judge.scores
+                    for figure in (each.coverage, *(each.statistics[key] for key in ("spearman", "kendall", "pearson")))
+                ),
+            )
         for pairs in judge.preferences:
             accuracy = pairs.statistics["accuracy"]
             console.print(
                 f"Pairs by {pairs.rubric}: {pairs.pairs:,}, of which {pairs.unscored:,} have no two scores. The judge "
                 f"prefers what people prefer in {_with_interval(accuracy)} of {accuracy.n:,}; its {pairs.ties:,} ties "
-                f"count half. Without them: {_with_interval(pairs.statistics['decided'])}."
-                + (f" {accuracy.why}" if accuracy.why else ""),
+                f"count half. Without them: {_with_interval(pairs.statistics['decided'])}.",
                 soft_wrap=True,
             )
+            kinds = (("with ties as half", accuracy), ("without ties", pairs.statistics["decided"]))
+            _told(console, ((f"pairs, {name}", figure) for name, figure in kinds))
         if with_confusion:
             for each in judge.criteria:
                 console.print(_confusion(each))
@@ -131,15 +141,16 @@ def _criteria(judge: JudgeAgreement, percent: str) -> object:
 
 def _remarks(console: Console, judge: JudgeAgreement) -> None:
     """Why there is a dash, what was split, and what a label could not be joined with."""
-    reasons: dict[str, list[str]] = {}
-    for each in judge.criteria:
-        for key in ("exact", "weighted_kappa", "alpha", "spearman"):
-            found = each.statistics[key]
+    _told(
+        console,
+        (
+            (each.name, figure)
+            for each in judge.criteria
+            for key, figure in {"coverage": each.coverage, **each.statistics}.items()
             # on options some have no meaning, which is no remark
-            if found.value is None and found.why and (each.kind != "choice" or key != "spearman"):
-                reasons.setdefault(found.why, []).append(each.name)
-    for why, names in reasons.items():
-        console.print(f"{', '.join(dict.fromkeys(names))}: {why}.", soft_wrap=True)
+            if key in ("coverage", "exact", "weighted_kappa", "alpha") or (key == "spearman" and each.kind != "choice")
+        ),
+    )
     bias, single = judge.overall["bias"].statistic, [each.statistics["bias"].value for each in judge.criteria]
     if bias.value is None and sum(one is not None for one in single) > 1:
         console.print(f"mean of criteria, bias: {bias.why}.", soft_wrap=True)
@@ -153,6 +164,23 @@ def _remarks(console: Console, judge: JudgeAgreement) -> None:
     if split:
         told = ", ".join(f"{name} {count:,}" for name, count in split.items())
         console.print(f"People are split, so that there is no consensus level: {told}.", soft_wrap=True)
+
+
+def _why_open(console: Console, judge: JudgeAgreement) -> None:
+    """Why a judge and people cannot be compared."""
+    named = [(each.name, each.beside_people) for each in judge.criteria]
+    named += [(f"score of {each.rubric}", each.beside_people) for each in judge.scores]
+    _told(console, ((name, found.together.difference) for name, found in named if found is not None))
+
+
+def _told(console: Console, figures: Iterable[tuple[str, Statistic]]) -> None:
+    """Why a figure has no value, or not the interval that was asked for: each reason once."""
+    reasons: dict[str, dict[str, None]] = {}
+    for name, found in figures:
+        if found.why:
+            reasons.setdefault(found.why, {})[name] = None
+    for why, names in reasons.items():
+        console.print(f"{', '.join(names)}: {why}.", soft_wrap=True)
 
 
 def _every(judge: JudgeAgreement, percent: str) -> object:

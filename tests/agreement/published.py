@@ -42,10 +42,38 @@ SCLEROSIS = [[38, 5, 0, 1], [33, 11, 3, 0], [10, 14, 5, 6], [3, 7, 3, 10]]
 # Kundel and Polansky 2003, table A1: mammograms by two readers
 MAMMOGRAMS = [[34, 10, 2, 0], [6, 8, 8, 2], [2, 5, 4, 12], [0, 1, 2, 14]]
 
+# Signorell, R package DescTools, example of Agree: a hundred units by three raters
+AGREED = [
+    [level for level, count in zip((1, 2, 3) * 3, counts, strict=True) for _ in range(count)]
+    for counts in ((60, 30, 10, 0, 0, 0, 0, 0, 0), (53, 5, 2, 11, 14, 5, 1, 6, 3), (48, 8, 3, 15, 10, 7, 3, 4, 2))
+]
+# Eekhout, R package Agree, examples of agreement and of weighted.agreement: fifteen units by four raters
+TWO_LEVELS = [
+    (1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1, 1),
+    (1, 1, 1, 1, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0),
+    (1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0, 1, 1),
+    (1,) * 15,
+]
+FOUR_LEVELS = [
+    (1, 2, 2, 0, 3, 3, 1, 0, 3, 0, 2, 2, 0, 3, 1),
+    (1, 1, 1, 0, 3, 3, 1, 0, 1, 0, 2, 2, 0, 2, 1),
+    (1, 1, 1, 3, 3, 2, 1, 0, 1, 0, 2, 2, 0, 3, 1),
+    (1, 2, 1, 0, 3, 3, 1, 0, 3, 0, 2, 2, 0, 2, 1),
+]
+# de Vet, Mullender and Eekhout 2018, ordinal example (R package Agree, article on polytomous outcomes): all pairs of
+# four surgeons' ratings of fifty breasts' symmetry
+SURGEONS = [[6, 1, 0, 2, 0], [0, 19, 23, 8, 1], [0, 18, 39, 27, 4], [0, 4, 28, 28, 16], [0, 0, 2, 36, 38]]
+
 # Shrout and Fleiss 1979, table 2: six targets by four judges
 JUDGES = [(9, 2, 5, 8), (6, 1, 3, 2), (8, 4, 6, 8), (7, 1, 2, 6), (10, 5, 6, 9), (6, 2, 4, 7)]
 # Zaiontz, Real Statistics (the data of pingouin's example): eight wines by four judges
 WINES = [(1, 2, 0, 1), (1, 3, 3, 2), (3, 8, 1, 4), (6, 4, 3, 3), (6, 5, 5, 6), (7, 5, 6, 2), (8, 7, 7, 9), (9, 9, 9, 8)]
+
+# Efron and Tibshirani 1993, table 3.1: fifteen law schools' mean LSAT score and grade point average
+LAW = (
+    (576, 635, 558, 578, 666, 580, 555, 661, 651, 605, 653, 575, 545, 572, 594),
+    (3.39, 3.30, 2.81, 3.03, 3.44, 3.07, 3.00, 3.43, 3.36, 3.13, 3.12, 2.74, 2.76, 2.88, 2.96),
+)
 
 # Bland and Altman 1986, table 1, first measurements: peak flow by Wright's meter and by the small one
 WRIGHT = (494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427)

@@ -21,6 +21,8 @@ from kardia.agreement.kappa import cohen_kappa, gwet, shared  # noqa: E402
 from kardia.agreement.measure import Sums  # noqa: E402
 from kardia.errors import InputError  # noqa: E402
 
+from .published import LAW  # noqa: E402
+
 LEVELS = [1, 2, 3, 4, 5]
 MADE = {
     "kappa": lambda a, b: cohen_kappa(a, b, LEVELS),
@@ -132,6 +134,26 @@ def test_efron_and_tibshiranis_examples():
     mice = bias([94, 197, 16, 38, 99, 141, 23], [0] * 7)
     found = Bootstrap(range(7), resamples=20_000, confidence=0.9).statistic(mice)
     assert (found.low, found.high) == pytest.approx((49.7, 126.7), abs=2.5)
+
+
+@pytest.mark.parametrize(("method", "low", "high"), [("percentile", 28.86, 84.21), ("bca", 32.31, 91.43)])
+def test_like_r(method, low, high):
+    """boot.ci of the mean of sixteen numbers, a million resamples, 95 %: in the tests of scipy's bootstrap, which takes
+    them as they are to 0.5 %. Each number twice, as one group: that is the same, for groups are what is drawn."""
+    x = [10, 12, 12.5, 12.5, 13.9, 15, 21, 22, 23, 34, 50, 81, 89, 121, 134, 213]
+    twice = bias([one for one in x for _ in range(2)], [0.0] * 32)
+    found = Bootstrap([unit // 2 for unit in range(32)], resamples=200_000, method=method).statistic(twice)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.01)
+    alone = Bootstrap(range(32), resamples=20_000, method=method).statistic(twice)
+    assert alone.high - alone.low < 0.8 * (high - low)
+
+
+def test_the_law_schools():
+    """Matlab's bootci of the correlation, percentiles, 95 %: 0.46 to 0.96, as in the tests of pingouin's
+    compute_bootci."""
+    found = Bootstrap(range(15), resamples=50_000).statistic(pearson(*LAW))
+    assert round(found.value, 7) == 0.7763745
+    assert (found.low, found.high) == pytest.approx((0.46, 0.96), abs=0.01)
 
 
 def test_all_draws_of_three_groups():

@@ -20,7 +20,7 @@ from kardia.agreement.correlation import bias, concordance, kendall, pearson, sp
 from kardia.agreement.kappa import cohen_kappa  # noqa: E402
 from kardia.agreement.measure import Sums, Weighed  # noqa: E402
 
-from .published import ABSTRACTORS, SCLEROSIS, SMALL, WRIGHT, rated, scale  # noqa: E402
+from .published import ABSTRACTORS, LAW, SCLEROSIS, SMALL, WRIGHT, rated, scale  # noqa: E402
 
 columns = st.lists(st.tuples(*[st.sampled_from([1, 2, 3, 4, 6, 7.5, None])] * 2), max_size=30)
 
@@ -35,8 +35,10 @@ SLEEP = ((0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0), (1.9, 0.8, 1.1,
 
 
 def test_published_pearsons():
-    """R's documentation of cor.test for the tuna: 0.5711816; Bland and Altman 1986: r = 0.94."""
+    """R's documentation of cor.test for the tuna: 0.5711816; Bland and Altman 1986: r = 0.94; Efron and Tibshirani
+    1993, section 3.3, for the law schools: 0.776."""
     assert round(pearson(*TUNA).value(), 7) == 0.5711816
+    assert round(pearson(*LAW).value(), 3) == 0.776
     assert round(pearson(WRIGHT, SMALL).value(), 2) == 0.94
 
 
@@ -52,13 +54,15 @@ def test_published_spearmans():
 
 def test_published_kendalls():
     """R's documentation of cor.test for the tuna: 0.4444444. Siegel 1956, chapter 9: .67, and with ties .39. Kendall
-    1945 (1948, chapter 3), two rankings with ties: τ-b = 33 / √(41 · 36) = 0.859."""
+    1945 (1948, chapter 3), two rankings with ties: τ-b = 33 / √(41 · 36) = 0.859. mt-metrics-eval, stats_test.py: τ-b
+    0.316227766."""
     assert round(kendall(*TUNA).value(), 7) == 0.4444444
     assert round(kendall(AUTHORITARIAN, STRIVING).value(), 2) == 0.67
     assert round(kendall(YIELDING, STRIVING).value(), 2) == 0.39
     one, other = (1, 2.5, 2.5, 4.5, 4.5, 6.5, 6.5, 8, 9.5, 9.5), (1, 2, 4.5, 4.5, 4.5, 4.5, 8, 8, 8, 10)
     assert round(kendall(one, other).value(), 3) == 0.859
     assert kendall(one, other).value() == pytest.approx(33 / math.sqrt(41 * 36))
+    assert round(kendall([1, 2, 2, 3, 4], [2, 1, 1.5, 5, 3]).value(), 9) == 0.316227766
 
 
 def test_published_biases():
@@ -240,10 +244,17 @@ def test_without_a_value(made):
 def test_a_constant_judge_has_no_correlation(made):
     assert "the first of both" in made([0.3] * 4, [1, 2, 3, 4]).statistic().why
     assert "the second of both" in made([1, 2, 3, 4], [0.7] * 4).statistic().why
+    assert made([0.3] * 4, [0.7] * 4).statistic().why == "each of both gives every unit the same number"
+    named = made([0.3] * 4, [1, 2, 3, 4], names=("the judge", "people")).statistic()
+    assert named.why == "the judge gives every unit the same number"
 
 
 def test_a_constant_judge_has_no_concordance_but_a_bias():
-    assert concordance([0.3] * 4, [1, 2, 3, 4]).value() == pytest.approx(0, abs=1e-12)
+    for constant in (0.1, 0.3, 5.0, 0.7):  # never −0.00, of which rounding would be the cause
+        for varied in ([1, 2, 3, 4], [0.1, 0.2, 0.3, 0.7], [3, 1, 4, 1]):
+            found = concordance([constant] * 4, varied).value()
+            assert math.copysign(1.0, found) == 1.0
+            assert found == 0
     assert concordance([1, 1], [2, 2]).value() == 0
     assert bias([2, 2], [2, 2]).value() == 0
     assert "no unit that both rated" in bias([None], [1]).statistic().why

@@ -20,13 +20,17 @@ from kardia.errors import InputError  # noqa: E402
 from .others import somebodys  # noqa: E402
 from .published import (  # noqa: E402
     ABSTRACTORS,
+    AGREED,
     ANXIETY,
     DIAGNOSES,
     DISORDERS,
     FOUR,
+    FOUR_LEVELS,
     MAMMOGRAMS,
     RADIOLOGISTS,
     SCLEROSIS,
+    SURGEONS,
+    TWO_LEVELS,
     VIDEO,
     rated,
     scale,
@@ -285,16 +289,38 @@ def test_gwet_where_there_is_one_level():
 # --- shares
 
 
-@pytest.mark.parametrize(("within", "share"), [(0, 0.35), (1, 0.90)])
-def test_the_r_package_irrs_video(within, share):
-    """irr's documentation: agree(video) is 35 %, agree(video, 1) is 90 %."""
-    assert shared(units(VIDEO), [1, 2, 3, 4, 5, 6], within=within, of="all").value() == pytest.approx(share)
+@pytest.mark.parametrize(
+    ("columns", "levels", "value", "digits"),
+    [
+        (FOUR, [1, 2, 3, 4, 5], 0.8181818, 7),  # irrCAC's vignette: pa.coeff.raw(cac.raw4raters)
+        (rated(RADIOLOGISTS), [1, 2, 3, 4], 0.6353, 4),  # Stata's manual, kap rada radb: 63.53 %
+        (AGREED[:2], [1, 2, 3], 0.7, 7),  # DescTools' documentation: Agree(cbind(rtr1, rtr2))
+        (TWO_LEVELS, [0, 1], 0.6333333, 7),  # Agree's documentation: agreement(table)
+        (rated(SURGEONS), [1, 2, 3, 4, 5], 0.4333333, 7),  # its article on polytomous outcomes: agreement(data1)
+    ],
+)
+def test_published_exact_agreement(columns, levels, value, digits):
+    assert round(shared(units(columns), levels).value(), digits) == value
 
 
-def test_gwets_percent_agreement():
-    """irrCAC's vignette: pa.coeff.raw(cac.raw4raters) = 0.8181818; the radiologists of Stata's manual: 63.53 %."""
-    assert shared(units(FOUR), [1, 2, 3, 4, 5]).value() == pytest.approx(0.8181818, abs=5e-8)
-    assert shared(units(rated(RADIOLOGISTS)), [1, 2, 3, 4]).value() == pytest.approx(0.6353, abs=5e-5)
+@pytest.mark.parametrize(
+    ("columns", "levels", "value", "digits"),
+    [
+        (AGREED[:2], [1, 2, 3], 0.97, 7),  # DescTools' documentation: Agree(cbind(rtr1, rtr2), 1)
+        (FOUR_LEVELS, [0, 1, 2, 3], 0.9222222, 7),  # Agree's documentation: weighted.agreement(table)
+        (rated(SURGEONS), [1, 2, 3, 4, 5], 0.93, 7),  # its article on polytomous outcomes: weighted.agreement(data1)
+    ],
+)
+def test_published_agreement_within_one(columns, levels, value, digits):
+    assert round(shared(units(columns), levels, within=1).value(), digits) == value
+
+
+def test_published_agreement_of_all_raters():
+    """irr's documentation: agree(video) is 35 %, agree(video, 1) is 90 %. DescTools': Agree of three raters is 0.6."""
+    for within, value in ((0, 0.35), (1, 0.90)):
+        found = shared(units(VIDEO), [1, 2, 3, 4, 5, 6], within=within, of="all").value()
+        assert found == pytest.approx(value)
+    assert shared(units(AGREED), [1, 2, 3], of="all").value() == pytest.approx(0.6)
 
 
 def test_neighbours_are_by_place():

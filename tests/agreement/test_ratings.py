@@ -54,8 +54,8 @@ def test_what_does_not_fit():
 
 
 def test_without_numpy(monkeypatch):
-    needs_numpy()
+    needs_numpy("counting")
     known = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "scipy" else known(name))
-    with pytest.raises(MissingExtra, match=r"pip install 'kardia\[agree\]'"):
-        needs_numpy()
+    with pytest.raises(MissingExtra, match=r"^counting needs .*pip install 'kardia\[agree\]'"):
+        needs_numpy("counting")

@@ -17,7 +17,6 @@ from kardia.answer import from_distribution
 from kardia.calibration import fitting
 from kardia.calibration.applying import applied, interpolated, nearest_level, softened
 from kardia.calibration.artifact import Isotonic, Temperature, Threshold, Unchanged
-from kardia.calibration.figures import expected_error, reliability
 from kardia.judgment import Judgment
 from kardia.rubric.models import Criterion
 
@@ -145,13 +144,3 @@ def test_softening_keeps_the_order_and_sums_to_one(shares, temperature):
 def test_of_two_levels_as_near_the_less_good_one_is_taken():
     assert nearest_level({1: 0.0, 2: 0.25, 3: 0.5}, 0.375) == 2
     assert nearest_level({1: 1.0, 2: 0.5, 3: 0.0}, 0.75) == 2
-
-
-def test_bins_hold_about_as_many_and_keep_equal_values_together():
-    value_N = np.asarray([0.0] * 37 + [0.5] * 13 + [1.0] * 50)
-    people_N = np.asarray([0.1] * 37 + [0.5] * 13 + [0.8] * 50)
-    bins = reliability(value_N, people_N)
-    assert [(one.predicted, one.observed, one.n) for one in bins] == [(0.0, 0.1, 37), (0.5, 0.5, 13), (1.0, 0.8, 50)]
-    assert expected_error(bins) == pytest.approx(0.37 * 0.1 + 0.5 * 0.2)
-    assert [one.n for one in reliability(np.linspace(0, 1, 100), np.linspace(0, 1, 100))] == [10] * 10
-    assert [one.n for one in reliability(np.linspace(0, 1, 19), np.linspace(0, 1, 19))] == [19]
