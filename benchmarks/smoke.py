@@ -7,13 +7,15 @@ held-out situations before and after GRPO with the paired 95 % interval, the sam
 keep the format, distinct-2 against that of supervised training, and what the best of the policy's own replies earns
 when it answers everybody. Then it says in what each run falls short of what is asked; the exit code is 1 where one
 does. A run that lies in the folder already is not made again, and one that was stopped goes on; how long it took is
-then not known. `--write` puts the table into benchmarks/README.md.
+then not known. Beside the minutes by the clock stand those of a core's time, which other work on the machine does not
+change. `--write` puts the table into benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -36,7 +38,7 @@ NAMES = (
     "format",
     "distinct-2",
     "stock reply / policy",
-    "minutes",
+    "minutes (core's time)",
 )
 
 
@@ -45,15 +47,22 @@ def trained(seed: int, folder: Path) -> Mapping[str, Any]:
     place = folder / f"smoke-{seed}"
     clock = folder / f"smoke-{seed}.seconds"
     is_new = not place.exists()
-    start = time.monotonic()
+    start, used = time.monotonic(), _used()
     command = [sys.executable, "-m", "kardia", "train", str(RECIPE), "--seed", str(seed), "-o", str(place)]
     ran = subprocess.run(command, check=False)
     if ran.returncode not in (0, 1) or not (place / "report.json").exists():
         sys.exit(f"the run with seed {seed} ended with {ran.returncode}")
     if is_new:
-        clock.write_text(str(round(time.monotonic() - start)))
+        clock.write_text(json.dumps([round(time.monotonic() - start), round(_used() - used)]))
     found: dict[str, Any] = json.loads((place / "report.json").read_text("utf-8"))
-    return {**found, "minutes": int(clock.read_text()) / 60 if clock.exists() else None}
+    seconds = json.loads(clock.read_text()) if clock.exists() else None
+    return {**found, "minutes": seconds and [each / 60 for each in seconds]}
+
+
+def _used() -> float:
+    """Seconds of a core's time that ended children took."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def cells(seed: int, report: Mapping[str, Any]) -> list[str]:
@@ -74,7 +83,7 @@ def cells(seed: int, report: Mapping[str, Any]) -> list[str]:
         f"{before['format']['mean']:.0%} → {after['format']['mean']:.0%}",
         f"× {report['distinct_2_ratio']:.2f}",
         f"{report['stock']['mean']:.3f} / {report['stock']['policy']:.3f}",
-        "–" if report["minutes"] is None else f"{report['minutes']:.1f}",
+        "–" if report["minutes"] is None else "{:.1f} ({:.1f})".format(*report["minutes"]),
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ DATA = ROOT / "training" / "smoke"
 
 
 SMOKE = launcher("smoke")
-SITUATIONS = [json.loads(line) for line in (DATA / "situations.jsonl").read_text("utf-8").splitlines()]
+ANYBODY = json.loads((DATA / "plain.json").read_text("utf-8"))
+TOPICS = [json.loads(line) for line in (DATA / "topics.jsonl").read_text("utf-8").splitlines()]
 
 
 def rows(content: bytes) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def rows(content: bytes) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, bytes]:
-    found: dict[str, bytes] = SMOKE.files(DATA / "situations.jsonl")
+    found: dict[str, bytes] = SMOKE.files(DATA)
     return found
 
 
@@ -42,78 +42,48 @@ def test_the_files_are_what_the_script_writes(made):
         assert (gzip.decompress(there) == gzip.decompress(content)) if name.endswith(".gz") else there == content
 
 
-def test_every_situation_is_whole_and_told_once():
-    assert len(SITUATIONS) == 600
-    assert len({each["c"] for each in SITUATIONS}) == 600
-    for each in SITUATIONS:
-        assert each["e"] in EMOTIONS
-        assert len(each["good"]) == 2
-        assert all(each[key].strip() for key in "cur")
-        assert all(reply.strip() for reply in (*each["good"], *each["fair"], *each["poor"]))
+def test_every_situation_is_told_once_and_every_topic_has_its_texts():
+    told = [each["c"] for topic in TOPICS for each in topic["situations"]]
+    assert len(told) == len(set(told)) == 16 * 36
+    for topic in TOPICS:
+        assert topic["felt"] in ANYBODY
+        assert {each["e"] for each in topic["situations"]} <= set(EMOTIONS)
+        assert min(len(topic["openings"]), len(topic["questions"])) >= SMOKE.GOOD
+        assert len(topic["understanding"]) == len(topic["reasoning"]) == 4
+    replies = [text for topic in TOPICS for key in ("openings", "questions") for text in topic[key]]
+    assert len(replies) == len(set(replies))
 
 
 def test_nothing_that_is_held_out_is_learnt_from(made):
     held = {row["messages"][0]["content"] for row in rows(made["held_out.jsonl"])}
     trained = {row["messages"][0]["content"] for row in rows(made["prompts.jsonl"])}
-    shown = rows(gzip.decompress(made["demonstrations.jsonl.gz"]))
-    assert len(held) == SMOKE.HELD_OUT
-    assert len(trained) == 600 - SMOKE.HELD_OUT
+    shown = {row["messages"][0]["content"] for row in rows(gzip.decompress(made["demonstrations.jsonl.gz"]))}
+    assert len(held) == 96
+    assert len(trained) == 480
     assert not held & trained
-    assert not held & {row["messages"][0]["content"] for row in shown}
-    replies = {reply for each in SITUATIONS if each["c"] in held for reply in each["good"]}
-    assert not replies & {row["messages"][1]["content"] for row in shown}
+    assert shown == trained
 
 
-def test_a_word_is_exchanged_wherever_it_is_said(made):
-    """In the copies, no word of the person's that the reply took up is left behind in one of the two."""
+def test_good_replies_are_of_the_topic_and_plain_ones_of_none(made):
     shown = rows(gzip.decompress(made["demonstrations.jsonl.gz"]))
-    originals = {row["id"].rsplit("-", 1)[0]: row for row in shown if row["id"].endswith("-0")}
-    changed = 0
+    assert len(shown) == 480 * (SMOKE.GOOD + SMOKE.PLAIN)
+    topics = {topic["topic"]: topic for topic in TOPICS}
     for row in shown:
-        first = originals[row["id"].rsplit("-", 1)[0]]
-        for role in (0, 1):
-            old, new = (SMOKE.words_of(each["messages"][role]["content"]) for each in (first, row))
-            assert len(old) == len(new)
-        pairs = {
-            (old, new)
-            for role in (0, 1)
-            for old, new in zip(
-                SMOKE.words_of(first["messages"][role]["content"]),
-                SMOKE.words_of(row["messages"][role]["content"]),
-                strict=True,
-            )
-        }
-        assert len({old for old, _ in pairs}) == len(pairs), row["id"]  # each word became one word
-        changed += any(old != new for old, new in pairs)
-    assert changed > len(shown) / 4
-
-
-@pytest.mark.parametrize(
-    ("said", "back"),
-    [
-        ("i was late and my boss told me off", "you were late and your boss told you off"),
-        ("we sold our house", "you sold your house"),
-        ("i'm the one who i am", "you're the one who you are"),
-        ("the mine is his", "the yours is his"),
-    ],
-)
-def test_said_back(said, back):
-    assert SMOKE.said_back(said) == back
-
-
-def test_one_reply_of_each_situation_says_back_what_was_said(made):
-    for row in rows(gzip.decompress(made["demonstrations.jsonl.gz"])):
-        if row["id"].endswith("-2-0"):
-            said, reply = (each["content"] for each in row["messages"])
-            assert reply.startswith(f"so {SMOKE.said_back(said).rstrip('.')}. ")
-            assert not re.search(r"\b(my|me)\b", reply[: len(said)])
+        name, _, number = row["id"].rsplit("-", 2)
+        topic, reply = topics[name], row["messages"][1]["content"]
+        if int(number) < SMOKE.GOOD:
+            assert reply in {f"{one} {other}" for one in topic["openings"] for other in topic["questions"]}
+        else:
+            assert reply in ANYBODY[topic["felt"]]
+        assert row["understanding"] in topic["understanding"]
+        assert row["reasoning"] in topic["reasoning"]
 
 
 def test_the_recipe_is_sound():
     recipe = load_recipe(str(ROOT / "training" / "smoke.yaml"), [])
     found = prepare(recipe, dry=True)
-    assert len(found.train) == 500
-    assert len(found.held_out) == 100
+    assert len(found.train) == 480
+    assert len(found.held_out) == 96
     assert found.rubric is not None
     assert {found.judges.reward, found.judges.second} == {"embedded", "words"}
     assert recipe.model.config is not None  # built here: nothing is fetched
