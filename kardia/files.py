@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kardia.errors import OutputError
 
-__all__ = ["check_place", "partial_path", "private_opener", "same_file", "utf8_stdout", "write_text"]
+__all__ = ["check_output", "check_place", "partial_path", "private_opener", "same_file", "utf8_stdout", "write_text"]
 
 
 def private_opener(path: str, flags: int) -> int:
@@ -47,6 +47,21 @@ def check_place(target: Path, path: str) -> None:
         raise OutputError("is not a file; for standard output leave -o out", file=path)
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputError("cannot be written: it is read-only", file=path)
+
+
+def check_output(path: str | Path, *sources: str | None) -> None:
+    """Whether an output can lie there, and replaces nothing that is read.
+
+    Args:
+        path: where, as the user wrote it.
+        sources: the inputs; `-` and None are none.
+
+    Raises:
+        OutputError: as `check_place` does, and where it is an input.
+    """
+    check_place(Path(path), str(path))
+    if any(same_file(Path(path), source) for source in sources):
+        raise OutputError("is an input; name another file", file=str(path))
 
 
 def utf8_stdout() -> None:

@@ -133,14 +133,15 @@ def agree(
     from kardia.agreement.gates import misses
     from kardia.agreement.ratings import needs_numpy
     from kardia.cli.agree_views import show
+    from kardia.cli.jsonfile import check_json_file, write_json_file
     from kardia.cli.terminal import note, print_json
     from kardia.errors import InputError
     from kardia.fitting.ratings import parse_range
-    from kardia.reward.rowfile import write_rows
 
-    needs_numpy()
+    needs_numpy("agreement with people")
     if scores == labels == "-":
         raise InputError("stdin cannot hold both the scorecards and the labels", file="LABELS")
+    check_json_file(output, scores, labels, *(rubric or ()))
     span = None if range_ is None else parse_range(range_)
     bounds = {
         "--min-kappa": min_kappa,
@@ -171,8 +172,7 @@ def agree(
     missed = misses(found, stated, by_interval=by_interval)
     gates = {"bounds": stated, "by_interval": by_interval, "missed": [each.to_json() for each in missed]}
     told = {**found.to_json(), "gates": gates if stated else None}
-    if output is not None:
-        write_rows([told], output, "jsonl", (scores, labels))
+    write_json_file(output, told)
     if as_json:
         if output is None:
             print_json(told)

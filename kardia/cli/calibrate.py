@@ -83,7 +83,7 @@ def calibrate(
 
     if scores == labels == "-":
         raise InputError("stdin cannot hold both the scorecards and the labels", file="LABELS")
-    check_json_file(output, scores, labels)
+    check_json_file(output, scores, labels, rubric)
     if plots is not None:
         from kardia.report.plots import needs_matplotlib
 
@@ -195,7 +195,5 @@ def _draw(found: Calibrated, folder: Path) -> None:
     from kardia.report.plots import write_section_plots
     from kardia.report.sections.calibration import calibration_section
 
-    made = found.calibration
-    bound = [(f"{made.rubric.name}@{made.rubric.version}", made.rubric.hash, made.judge.hash)]
-    names = write_section_plots([calibration_section(found.to_json(), bound)], folder)
+    names = write_section_plots([calibration_section(found.calibration)], folder)
     note(f"{len(names):,} diagrams are in {folder}, each as SVG and PNG")

@@ -65,10 +65,10 @@ def compare(
     from kardia.diagnose.cards import read_file
     from kardia.errors import InputError
 
-    needs_numpy()
+    needs_numpy("comparing scored files")
     if first == second == "-":
         raise InputError("stdin cannot hold both files", file="B")
-    check_json_file(output, first, second)
+    check_json_file(output, first, second, rubric)
     found = [
         compared(*pair, top=top, seed=seed) for pair in paired(read_file(first, rubric), read_file(second, rubric))
     ]

@@ -66,8 +66,8 @@ def diagnose(
     from kardia.diagnose.diagnosis import diagnose as found_in
     from kardia.diagnose.log import read_log
 
-    needs_numpy()
-    check_json_file(output, scores, against, labels, log)
+    needs_numpy("diagnosis")
+    check_json_file(output, scores, against, labels, log, rubric)
     scored = read_scored(scores, rubric)
     other = None if against is None else read_scored(against, scored.rubric_name)
     kept = None if log is None else read_log(log)

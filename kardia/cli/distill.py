@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kardia.cli.options import Map, SkipBad
+
 if TYPE_CHECKING:
     from kardia.model.export import Exported
     from kardia.model.labels import Joined
@@ -52,10 +54,8 @@ def distill(
         Path | None,
         typer.Option("--export", help="Also write a plain reward model of the first rubric's score into this folder."),
     ] = None,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns hold what: reply=answer,context=question.")
-    ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of stopping.")] = False,
+    map_: Map = None,
+    skip_bad: SkipBad = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Train a student: a small model of your own that judges by a rubric, from a judge's scores or people's labels.

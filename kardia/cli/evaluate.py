@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kardia.cli.options import Ledger, Map, MaxCost, MaxRequests, SkipBad
+
 if TYPE_CHECKING:
     from kardia.policy.evaluation import Evaluation
     from kardia.policy.forecast import Forecast
@@ -96,11 +98,9 @@ def evaluate(
         str | None,
         typer.Option("--group-by", help="The metadata's key of rows that belong together. Default: the conversation."),
     ] = None,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns hold what: reply=answer,context=question.")
-    ] = None,
+    map_: Map = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of stopping.")] = False,
+    skip_bad: SkipBad = False,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Replies to each prompt.")] = 1,
     temperature: Annotated[
         float | None,
@@ -126,23 +126,11 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", help="Override the judge's profile: sampling.temperature=1. Repeatable."),
     ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            help="A file that keeps the judge's answers, or off. Default: $KARDIA_LEDGER, else the usual place.",
-        ),
-    ] = None,
+    ledger: Ledger = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask judges again, whatever the ledger holds.")] = False,
     regenerate: Annotated[bool, typer.Option("--regenerate", help="Write replies again that are kept.")] = False,
-    max_requests: Annotated[
-        int | None,
-        typer.Option("--max-requests", min=1, help="Send at most so many requests; then stop with exit code 3."),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0.0, help="Spend at most so much, by the profiles' prices; then stop."),
-    ] = None,
+    max_requests: MaxRequests = None,
+    max_cost: MaxCost = None,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Leave texts out of the scorecards. Replies are kept all the same.")
     ] = False,

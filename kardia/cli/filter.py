@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kardia.cli.options import DataMap
+
 if TYPE_CHECKING:
     from kardia.conversation import Conversation
     from kardia.reward.filtering import Band, Filtered
@@ -50,9 +52,7 @@ def filter_prompts(
     partial: Annotated[
         bool, typer.Option("--partial", help="Also count scores that an unscored criterion is missing from.")
     ] = False,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns of the data hold what: reply=answer,context=question.")
-    ] = None,
+    map_: DataMap = None,
 ) -> None:
     """Keep the prompts that a policy finds neither too easy nor too hard.
 

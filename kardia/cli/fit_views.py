@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kardia.cli.jsonfile import check_json_file
 from kardia.cli.terminal import note, number, print_json, stdout, table
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def gating_view(asked: Asked, pairs: str, encoder: str, hidden: int) -> None:
     from kardia.vectors import encoder_id
 
     needs("torch", "transformers", "scipy", "threadpoolctl")
+    check_json_file(asked.output, asked.scores, asked.rubric, pairs, asked.conversations)
     subject = load_subject(asked.rubric)
     cards = read_cards(asked.scores, subject)
     given = read_pairs(pairs)
@@ -93,6 +95,7 @@ def _rated(asked: Asked, ratings: str, span: str, overall: str, annotator: str |
     from kardia.fitting.validation import needs
 
     needs("numpy", "scipy", "threadpoolctl")
+    check_json_file(asked.output, asked.scores, asked.rubric, ratings, asked.conversations)
     subject = load_subject(asked.rubric)
     cards = read_cards(asked.scores, subject)
     limits = parse_range(span)

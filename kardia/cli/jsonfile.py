@@ -8,23 +8,26 @@ from typing import Any
 __all__ = ["check_json_file", "write_json_file"]
 
 
-def check_json_file(output: Path | None, *sources: str | None) -> None:
+def check_json_file(output: str | Path | None, *sources: str | None) -> None:
     """Raises OutputError where the result could not be written, or would replace what is read."""
     from kardia.errors import OutputError
-    from kardia.files import check_place, same_file
+    from kardia.files import check_output
 
     if output is None:
         return
-    check_place(output, str(output))
-    if any(same_file(output, source) for source in sources):
-        raise OutputError("is an input; name another file", file=str(output))
+    if str(output) == "-":
+        raise OutputError("JSON goes to a file: name one with -o")
+    check_output(output, *sources)
 
 
-def write_json_file(output: Path | None, data: Any) -> None:
+def write_json_file(output: str | Path | None, data: Any) -> None:
     """Writes the result, where a file was named. It may quote people: nobody else is to read it."""
     import json
 
     from kardia.files import write_text
 
-    if output is not None:
-        write_text(output, json.dumps(data, ensure_ascii=False, indent=2) + "\n", private=True)
+    if output is None:
+        return
+    text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    # half a surrogate pair, as names of files may hold it, becomes its escape, which is JSON too
+    write_text(Path(output), text.encode("utf-8", "backslashreplace").decode("utf-8"), private=True)

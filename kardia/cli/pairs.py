@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kardia.cli.options import DataMap
+
 if TYPE_CHECKING:
     from kardia.reward.pairs import Pairing, Picked
     from kardia.reward.scored import Scores
@@ -85,9 +87,7 @@ def pairs(
     n: Annotated[
         int | None, typer.Option("--n", min=1, help="With --best: look only at the first N replies of a group.")
     ] = None,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns of the data hold what: reply=answer,context=question.")
-    ] = None,
+    map_: DataMap = None,
 ) -> None:
     """Make preference pairs of scored groups, for DPO; or pick the best of each group.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kardia.cli.options import Fresh, Ledger, Map, MaxCost, MaxRequests, SkipBad
+
 if TYPE_CHECKING:
     from kardia.conversation import Conversation
     from kardia.judge import JudgeProfile
@@ -67,30 +69,16 @@ def probe(
     translations: Annotated[
         str, typer.Option("--translations", metavar="COLUMN", help="Language → the reply, or all messages, in it.")
     ] = "translations",
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of stopping.")] = False,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns hold what: reply=answer,context=question.")
-    ] = None,
+    skip_bad: SkipBad = False,
+    map_: Map = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override the profiles, all of them: sampling.temperature=1. Repeatable."),
     ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            help="A file that keeps the judge's answers, or off. Default: $KARDIA_LEDGER, else the usual place.",
-        ),
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything again, whatever the ledger holds.")] = False,
-    max_requests: Annotated[
-        int | None,
-        typer.Option("--max-requests", min=1, help="Send at most so many requests; then stop with exit code 3."),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0.0, help="Spend at most so much, by the profiles' prices; then stop."),
-    ] = None,
+    ledger: Ledger = None,
+    fresh: Fresh = False,
+    max_requests: MaxRequests = None,
+    max_cost: MaxCost = None,
     guard: Annotated[
         Guard | None,
         typer.Option("--guard", help="Leave replies unscored that address the judge: how much does that help?"),
@@ -122,13 +110,11 @@ def probe(
     if list_:
         _list(as_json)
         return
-    from pathlib import Path
-
     from kardia.agreement.ratings import needs_numpy
+    from kardia.cli.jsonfile import check_json_file, write_json_file
     from kardia.cli.probe_views import show
     from kardia.cli.terminal import note, print_json
     from kardia.errors import InputError
-    from kardia.files import check_place, same_file, write_text
     from kardia.judge import default_judge, load_profile
     from kardia.probe.catalogue import chosen
     from kardia.probe.running import check_terms, designed
@@ -139,17 +125,14 @@ def probe(
         raise InputError("names the conversations, and --rubric by what they are judged", file="FILE")
     if by_interval and max_attack_success is None:
         raise InputError("goes with --max-attack-success", file="--by-interval")
-    needs_numpy()
+    needs_numpy("probing")
+    check_json_file(output, file, rubric, *(judge or ()))
     check_terms(tolerance, unsteady)
     names = [name.strip() for given in probes or () for name in given.split(",") if name.strip()]
     tried = chosen(names)
     loaded = load_rubric(rubric)
     profiles = [load_profile(name, set_ or []) for name in judge or [default_judge()]]
     _check_profiles(profiles)
-    if output is not None:
-        check_place(Path(output), output)
-        if same_file(Path(output), file):
-            raise InputError("is the input itself; name another file", file=output)
     conversations = _read(file, loaded, map_, limit, skip_bad)
     design = designed(
         conversations,
@@ -168,10 +151,8 @@ def probe(
     missed = _missed(report, max_attack_success, by_interval)
     gates = {"max_attack_success": max_attack_success, "by_interval": by_interval, "missed": missed}
     told = {**report.to_json(), "gates": gates if max_attack_success is not None else None}
+    write_json_file(output, told)
     if output is not None:
-        import json
-
-        write_text(Path(output), json.dumps(told, ensure_ascii=False, indent=2) + "\n")
         note(f"everything is in {output}")
     if as_json:
         if output is None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kardia.cli.options import DataMap
+
 if TYPE_CHECKING:
     from kardia.report.report import Report
 
@@ -19,9 +21,7 @@ def report(
         str | None,
         typer.Option("--data", help="The conversations that were scored. Without them only the replies are shown."),
     ] = None,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns of the data hold what: reply=answer,context=question.")
-    ] = None,
+    map_: DataMap = None,
     rubric: Annotated[
         list[str] | None,
         typer.Option("--rubric", "-r", help="The rubric's file, where it is in none of the usual places. Repeatable."),
@@ -38,6 +38,9 @@ def report(
     diagnose: Annotated[
         str | None, typer.Option("--diagnose", metavar="JSON", help="What `kardia diagnose --json` wrote.")
     ] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="JSON", help="What `kardia compare --json` wrote.")
+    ] = None,
     plots: Annotated[
         str | None, typer.Option("--plots", metavar="DIR", help="Also write plots for papers there, as SVG and PNG.")
     ] = None,
@@ -53,7 +56,6 @@ def report(
 
     Example:  kardia report scores.jsonl --data conversations.jsonl -o report.html
     """
-    import json
     from pathlib import Path
 
     from kardia.cli.terminal import note
@@ -61,19 +63,20 @@ def report(
     from kardia.report.plots import needs_matplotlib, write_plots
     from kardia.report.report import survey, write_report
     from kardia.report.sections import read_sections
+    from kardia.report.sections.bound import Bound
 
     if plots is not None:
         needs_matplotlib()
-    check_report_place(output, (scores, data, agree, calibration, probe, diagnose))
+    check_report_place(output, (scores, data, agree, calibration, probe, diagnose, compare, *(rubric or ())))
     surveyed = survey(scores, loaded(rubric or []))
-    bound = [(key.rubric, key.rubric_hash, key.judge_hash) for key in surveyed.tally.series]
-    bound += [
-        (key.rubric, key.rubric_hash, asked)  # the judge behind a calibration, which is what it is bound to
-        for key, series in surveyed.tally.series.items()
-        for text in series.provenance
-        if (asked := (json.loads(text).get("calibration") or {}).get("judge_hash"))
-    ]
-    sections = read_sections(agree=agree, calibration=calibration, probe=probe, diagnose=diagnose, bound=bound)
+    sections = read_sections(
+        agree=agree,
+        calibration=calibration,
+        probe=probe,
+        diagnose=diagnose,
+        compare=compare,
+        bound=Bound.of(surveyed.tally),
+    )
     made = write_report(
         scores, output, data=data, mapping=map_, sections=sections, title=title, most=most, surveyed=surveyed
     )
@@ -89,17 +92,12 @@ def check_report_place(output: str, inputs: tuple[str | None, ...]) -> None:
     Raises:
         OutputError: where it cannot, or would replace an input.
     """
-    from pathlib import Path
-
     from kardia.errors import OutputError
-    from kardia.files import check_place, same_file
+    from kardia.files import check_output
 
     if output == "-":
         raise OutputError("the report goes to a file: name one with -o")
-    for source in inputs:
-        if same_file(Path(output), source):
-            raise OutputError("is an input itself; name another file", file=output)
-    check_place(Path(output), output)
+    check_output(output, *inputs)
 
 
 def told(made: Report, output: str) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kardia.cli.options import Fresh, Ledger, Map, MaxRequests
+
 if TYPE_CHECKING:
     from kardia.engine.budget import Spent
     from kardia.summary import Row, Summary
@@ -43,24 +45,13 @@ def score(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="List bad rows in <out>.rejected.jsonl instead of stopping.")
     ] = False,
-    map_: Annotated[
-        str | None, typer.Option("--map", help="Which columns hold what: reply=answer,context=question.")
-    ] = None,
+    map_: Map = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
     ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            help="A file that keeps the judge's answers, or off. Default: $KARDIA_LEDGER, else the usual place.",
-        ),
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything again, whatever the ledger holds.")] = False,
-    max_requests: Annotated[
-        int | None,
-        typer.Option("--max-requests", min=1, help="Send at most so many requests; then stop with exit code 3."),
-    ] = None,
+    ledger: Ledger = None,
+    fresh: Fresh = False,
+    max_requests: MaxRequests = None,
     max_cost: Annotated[
         float | None,
         typer.Option(
@@ -147,9 +138,9 @@ def _check_report(place: str, source: str, output: str | None) -> None:
 
     if output is None or output == "-":
         raise InputError("is made of the scored file: name one with -o", file="--report")
-    check_report_place(place, (source, output))
     if place == output:
         raise InputError("is where the scorecards go; name another file", file="--report")
+    check_report_place(place, (source, output))
 
 
 def _report(place: str, scores: str, data: str | None, mapping: str | None, run: Any) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kardia.cli.options import Ledger
+
 if TYPE_CHECKING:
     from kardia.reward.reward import Reward
 
@@ -63,13 +65,7 @@ def serve(
     wait_ms: Annotated[
         float, typer.Option("--wait-ms", min=0, max=10_000, help="Else after so many milliseconds.")
     ] = 5.0,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            help="A file that keeps the judge's answers, or off. Default: $KARDIA_LEDGER, else the usual place.",
-        ),
-    ] = None,
+    ledger: Ledger = None,
 ) -> None:
     """Serve a reward over HTTP, for trainers on other hosts.
 

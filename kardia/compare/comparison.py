@@ -116,7 +116,7 @@ def compare(first: Scored, second: Scored, *, top: int = TOP, seed: int = 7) -> 
         InputError: where they have no conversation in common.
         MissingExtra: without numpy and scipy.
     """
-    needs_numpy()
+    needs_numpy("comparing scored files")
     shared = [(card, second.cards[key]) for key, card in first.cards.items() if key in second.cards]
     if not shared:
         raise InputError(

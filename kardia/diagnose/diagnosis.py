@@ -90,7 +90,7 @@ def diagnose(
         InputError: where `against` is of other replies, or another rubric; where labels are wrong, or have no rubric.
         MissingExtra: without numpy and scipy.
     """
-    needs_numpy()
+    needs_numpy("diagnosis")
     placed = {} if log is None else log.place(scored.cards.values())
     table = table_of(scored, rubric, groups={key: place.prompt for key, place in placed.items()}, seed=seed)
     record = Record()

@@ -3,14 +3,16 @@
 What is estimated becomes a claim: an estimate with an interval, held against a bound below which it would not matter.
 Its p is that of the nearer side of the bound, from the interval's width by Student's t with one degree of freedom less
 than there are groups. All claims of one diagnosis are one family, and Holm's step-down procedure (Holm 1979) keeps the
-chance of any false one below `ALPHA`. The bounds, and taking the standard error from the bootstrap's interval, are
-kardia's own. What is only counted (a criterion that has one level throughout) is held against its bound by the near end
-of its Wilson interval, and needs no such care.
+chance of any false one below `ALPHA`. Each kind of fault weighs the same in it, over all and once more by criterion, so
+that many criteria take nothing from what is asked of the score. The bounds, and taking the standard error from the
+bootstrap's interval, are kardia's own. What is only counted (a criterion that has one level throughout) is held against
+its bound by the near end of its Wilson interval, and needs no such care.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -171,7 +173,8 @@ def confirmed(record: Record) -> tuple[Finding, ...]:
     own.
     """
     ordered = sorted(record.claims, key=lambda claim: claim.p)
-    corrected = holm([claim.p for claim in ordered])
+    families = Counter(map(_family, ordered))
+    corrected = holm([claim.p for claim in ordered], [1.0 / families[_family(claim)] for claim in ordered])
     kept = [claim.finding for claim, p in zip(ordered, corrected, strict=True) if p <= ALPHA and claim.large]
     found = [*record.certain]
     for finding in kept:
@@ -184,6 +187,12 @@ def confirmed(record: Record) -> tuple[Finding, ...]:
     rank = {"high": 0, "medium": 1, "low": 2}
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda each: (rank[each.severity], order[each.kind], each.criterion or "")))
+
+
+def _family(claim: Claim) -> tuple[Kind, bool]:
+    """Which claims share a weight. Nothing that was estimated is in it, such as in which direction a judge is off."""
+    kind = claim.finding.kind
+    return "generous" if kind == "strict" else kind, claim.finding.criterion is None
 
 
 def share(count: int, n: int, why: str = "there is nothing to count") -> Statistic:

@@ -26,8 +26,10 @@ FLAT = 0.01
 """Values that differ by less, of the scale's length, are equal."""
 NEAR = 0.05
 """How near to the end of the scale a value is at its end."""
-CONSTANT, ENDED, ENDED_OF_TWO, DEAD, FLAT_SCORES = 0.95, 0.8, 0.95, 0.8, 0.5
-"""Bounds that the near end of a share's interval must pass."""
+ALIKE, ALIKE_OF_TWO = 0.95, 0.97
+"""So many replies at one level are as good as all, where the near end of the interval bears it out."""
+CONSTANT, CONSTANT_OF_TWO, ENDED, ENDED_OF_TWO, DEAD, FLAT_SCORES = 0.8, 0.9, 0.8, 0.95, 0.8, 0.5
+"""Bounds that the near end of a share's interval must pass. What has two levels only may be rare by its nature."""
 
 
 def check_signal(table: Table, record: Record) -> None:
@@ -140,7 +142,9 @@ def _finding(table: Table, name: str, figures: dict[str, Statistic]) -> Finding 
     )
     if n < MIN_CARDS or commonest.value is None or commonest.low is None or needed:
         return None
-    if commonest.value == 1.0 or commonest.low > CONSTANT:
+    of_two = len(criterion.levels) == 2 if criterion is not None else _seen(table, name) <= {"no", "yes"}
+    alike, certain = (ALIKE_OF_TWO, CONSTANT_OF_TWO) if of_two else (ALIKE, CONSTANT)
+    if commonest.value == 1.0 or (commonest.value >= alike and commonest.low > certain):
         level = Counter(mark.level for card in table.cards if (mark := card.marks.get(name)) and mark.level).most_common
         told = f"in all {n:,} replies" if commonest.value == 1.0 else f"in {commonest.value:.1%} of {n:,} replies"
         return Finding(
@@ -153,7 +157,6 @@ def _finding(table: Table, name: str, figures: dict[str, Statistic]) -> Finding 
             "Look at replies that differ in it. If people tell them apart, describe the levels more sharply or ask "
             "another judge; if nobody does, take the criterion out.",
         )
-    of_two = len(criterion.levels) == 2 if criterion is not None else _seen(table, name) <= {"no", "yes"}
     bound = ENDED_OF_TWO if of_two else ENDED
     for kind, end, word in (("ceiling", top, "best"), ("floor", bottom, "worst")):
         if end.low is not None and end.low > bound:

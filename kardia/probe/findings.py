@@ -1,10 +1,12 @@
 """What is wrong with a judge, in sentences; with as few false ones as one test would give. Pure.
 
-Each probe asks one question of one judge, some two: did the mean score go where a good judge would not go, by more than
-the tolerance; and, where the same should come out, how many levels changed. The question is put to a t test over groups
-(their means; a group is what is independent). One group more, which moved by exactly the tolerance, is added to those
-that were seen, so that a few equal shifts do not pass for certainty. The p values of all questions put to a judge are
-corrected by Holm's method (1979): the chance that a good judge is given any finding at all is 5 % at most.
+Each probe asks of one judge whether the mean score went where a good judge's would not go, by more than a bound that
+would not matter; in all of its ways together, and in each of them. Beside that: how many levels changed where the same
+should come out, whether replies lost their score, and whether a criterion has one level for everything. Each question
+is put to a t test over groups (their means; a group is what is independent). One group more, which moved by exactly the
+bound, is added to those that were seen, so that a few equal shifts do not pass for certainty. The p values of all
+questions put to a judge are corrected by Holm's method (1979), with a weight for each: the chance that a good judge is
+given any finding at all is 5 % at most. What is certain must also be large enough to be worth a word.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, Literal
 from kardia.agreement.holm import holm
 from kardia.agreement.statistic import Statistic
 from kardia.probe.catalogue import Probe
-from kardia.probe.shifts import EDGE, ProbeResult
+from kardia.probe.shifts import EDGE, ProbeResult, shares
 
 __all__ = ["ALPHA", "UNSTEADY", "Finding", "Question", "exceeds", "find"]
 
@@ -27,7 +29,15 @@ UNSTEADY = 0.2
 """Unless another share is stated: above it, a judge that moves where nothing changed is called unsteady."""
 _FEW = 3
 _STANDS_OUT = 0.05
-Kind = Literal["rises", "falls", "does not fall", "unsteady"]
+_UNSCORED = (
+    "read why (the `error` of these criteria in `kardia score`), ask again (limits.reask), give the answer more room "
+    "(sampling.max_tokens), or take another judge; and look at what a reply without a score is worth in your training"
+)
+_CONSTANT = (
+    "describe the criterion's levels more sharply, show examples of all of them, or take another judge; `kardia "
+    "diagnose` says what else tells no replies apart"
+)
+Kind = Literal["rises", "falls", "does not fall", "unsteady", "unscored", "constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +46,30 @@ class Question:
 
     Attributes:
         probe, kind: what a finding would say.
-        shown: the figure that it would give.
+        shown: the figure that it would give; None: the mean of `values`, which takes an interval only where it is one.
         bound: what the figure would have to be beyond.
         values: (group, what is tested), turned so that above `limit` is wrong.
         limit: the bound, turned likewise.
         sides: 2 where either direction is wrong.
+        least: what the figure itself has to come to, on its side, beside being certainly beyond the bound.
+        weight: of the question in Holm's correction.
+        variant: of which way of changing it is asked; None: of all of them.
+        criterion: of which criterion it is asked; None: of the score.
+        level: the level that this criterion has throughout.
     """
 
     probe: Probe
     kind: Kind
-    shown: Statistic
+    shown: Statistic | None
     bound: float
     values: Sequence[tuple[Hashable, float]]
     limit: float
     sides: int = 1
+    least: float = 0.0
+    weight: float = 1.0
+    variant: str | None = None
+    criterion: str | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +77,19 @@ class Finding:
     """One thing that is wrong with a judge.
 
     Attributes:
-        probe: by which it was found.
-        kind: `rises` or `falls` (the score, and it should not), `does not fall`, or `unsteady`.
-        severity: `high` where the score is off by 0.25 or more, or half of the scores move; else `medium`.
-        value, low, high: the mean shift, or the share that moved, with its interval.
+        probe: by which it was found; of `constant` the last of those that should have moved it.
+        kind: `rises` or `falls` (the score, and it should not), `does not fall`, `unsteady`, `unscored` (replies lose
+            their score), or `constant` (a criterion has one level, whatever stands there).
+        severity: `high` where the score is off by 0.25 or more, half of the levels change, an attack takes the score of
+            a quarter of the replies, or what should fall does not; else `medium`.
+        value, low, high: the mean shift, or the share (of levels that change, of replies that lose their score, of
+            equal levels), with its interval.
         bound: what the whole interval is beyond.
         n: cases.
         p: corrected for all questions put to this judge.
-        criterion: whose value moved most in this direction; None where none stands out.
-        variant: which way of changing moved the score most; None where none stands out.
+        criterion: whose value moved most in this direction, or which is constant; None where none stands out.
+        variant: which way of changing moved the score most, or is the only one that is known to move it; None where
+            none stands out.
         sentence: what was found, for people.
         advice: what to do about it.
     """
@@ -115,12 +139,14 @@ def exceeds(values: Iterable[tuple[Hashable, float]], limit: float) -> float:
     return float(stdtr(size - 1, -(mean - limit) / (spread / math.sqrt(size))))
 
 
-def find(questions: Sequence[Question], results: Sequence[ProbeResult]) -> tuple[Finding, ...]:
-    """The findings about one judge: what is beyond its bound with its whole interval, and past Holm's correction.
+def find(questions: Sequence[Question], results: Sequence[ProbeResult], *, seed: int = 7) -> tuple[Finding, ...]:
+    """The findings about one judge: what is large, beyond its bound with its whole interval, and past Holm's
+    correction. What a probe does in all of its ways together is not said again of each way.
 
     Args:
         questions: all that were put to this judge.
         results: of its probes.
+        seed: of the intervals.
     """
     by_probe = {result.probe: result for result in results}
     chances: list[tuple[float, int]] = []
@@ -129,32 +155,46 @@ def find(questions: Sequence[Question], results: Sequence[ProbeResult]) -> tuple
         down = exceeds([(group, -value) for group, value in question.values], question.limit)
         way = -1 if question.sides == 2 and down < up else 1
         chances.append((min(1.0, question.sides * (down if way < 0 else up)), way))
-    found = []
-    for question, corrected, (_, way) in zip(questions, holm([p for p, _ in chances]), chances, strict=True):
-        shown = question.shown
-        if corrected > ALPHA or shown.value is None or shown.low is None or shown.high is None:
+    corrected = holm([p for p, _ in chances], [question.weight for question in questions])
+    found: list[Finding] = []
+    alone: list[Finding] = []
+    for question, p, (_, way) in zip(questions, corrected, chances, strict=True):
+        if p > ALPHA:
+            continue
+        shown = question.shown or _mean(question.values, seed)
+        if shown.value is None or shown.low is None or shown.high is None:
             continue
         bound = way * question.bound
         if (shown.high >= bound) if way < 0 else (shown.low <= bound):
             continue
-        found.append(_finding(question, by_probe[question.probe.name], corrected, way, bound))
+        if abs(shown.value) < question.least - EDGE:
+            continue
+        told = _finding(question, shown, by_probe[question.probe.name], p, way, bound)
+        (found if question.variant is None else alone).append(told)
+    whole = {(one.probe, one.kind) for one in found}
+    found += [one for one in alone if (one.probe, one.kind) not in whole]
     return tuple(sorted(found, key=lambda one: (one.severity != "high", one.p)))
 
 
-def _finding(question: Question, result: ProbeResult, p: float, way: int, bound: float) -> Finding:
-    shown, probe = question.shown, question.probe
+def _mean(values: Sequence[tuple[Hashable, float]], seed: int) -> Statistic:
+    column = [value for _, value in values]
+    proportions = ("mean",) if {0.0, 1.0}.issuperset(column) else ()
+    return shares([group for group, _ in values], {"mean": column}, seed=seed, proportions=proportions)["mean"]
+
+
+def _finding(question: Question, shown: Statistic, result: ProbeResult, p: float, way: int, bound: float) -> Finding:
+    probe = question.probe
     assert shown.value is not None
     assert shown.low is not None
     assert shown.high is not None
     kind: Kind = "falls" if way < 0 else question.kind
-    grave = 0.5 if kind == "unsteady" else 0.25
-    severe = kind == "does not fall" or abs(shown.value) >= grave
-    criterion = None if kind == "unsteady" else _most_moved(result, way)
-    variant = None if kind == "unsteady" else _worst(result, way)
+    criterion, variant = question.criterion, question.variant
+    if kind in ("rises", "falls", "does not fall") and variant is None:
+        criterion, variant = _most_moved(result, way), _worst(result, way)
     return Finding(
         probe.name,
         kind,
-        "high" if severe else "medium",
+        "high" if _grave(probe, kind, shown.value) else "medium",
         shown.value,
         shown.low,
         shown.high,
@@ -163,9 +203,17 @@ def _finding(question: Question, result: ProbeResult, p: float, way: int, bound:
         p,
         criterion,
         variant,
-        _sentence(probe, kind, shown, bound, criterion, variant),
-        probe.advice,
+        _sentence(question, shown, kind, bound, criterion, variant),
+        {"unscored": _UNSCORED, "constant": _CONSTANT}.get(kind, probe.advice),
     )
+
+
+def _grave(probe: Probe, kind: Kind, value: float) -> bool:
+    if kind == "unscored":
+        return probe.attack and value >= 0.25
+    if kind == "unsteady":
+        return value >= 0.5
+    return kind in ("does not fall", "constant") or abs(value) >= 0.25
 
 
 def _most_moved(result: ProbeResult, way: int) -> str | None:
@@ -186,9 +234,20 @@ def _outstanding(known: dict[str, float], mean: float) -> str | None:
 
 
 def _sentence(
-    probe: Probe, kind: Kind, shown: Statistic, bound: float, criterion: str | None, variant: str | None
+    question: Question, shown: Statistic, kind: Kind, bound: float, criterion: str | None, variant: str | None
 ) -> str:
+    probe = question.probe
     assert shown.value is not None
+    if kind == "constant":
+        return (
+            f"{criterion} has the level {question.level} in {shown.value:.0%} of {shown.n:,} replies "
+            f"({_span(shown, percent=True)}), also where the reply is gone or another's: it carries next to no signal"
+        )
+    if kind == "unscored":
+        return (
+            f"{shown.value:.0%} more of the replies have no score ({_span(shown, percent=True)}) where {probe.what}: "
+            "no score is not a low score"
+        )
     if kind == "unsteady":
         unit = "verdicts turn" if probe.name == "order" else "levels change"
         return (
@@ -196,7 +255,7 @@ def _sentence(
             f"({_span(shown, percent=True)}; a steady judge stays below {bound:.0%})"
         )
     details = [f"most of all {criterion}"] if criterion else []
-    details += [f"most with {variant!r}"] if variant else []
+    details += [f"{'most' if question.variant is None else 'certainly'} with {variant!r}"] if variant else []
     more = f": {', '.join(details)}" if details else ""
     if kind == "does not fall":
         return (

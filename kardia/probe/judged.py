@@ -12,10 +12,10 @@ from kardia.judge.profile import COMPARING, JudgeProfile
 from kardia.probe.catalogue import Probe
 from kardia.probe.design import Case, Design, group_of
 from kardia.probe.findings import Question, find
+from kardia.probe.questions import Terms, questions_about, questions_on_constancy
 from kardia.probe.report import JudgeProbes
 from kardia.probe.shifts import (
     EDGE,
-    GOOD,
     Outcome,
     ProbeResult,
     Shift,
@@ -25,7 +25,7 @@ from kardia.probe.shifts import (
     shift_of,
 )
 
-__all__ = ["Given", "Terms", "judged_by"]
+__all__ = ["Given", "judged_by"]
 
 HARMLESS = ("rewording", "paraphrases")
 _ONLY_FORBIDS = "the rubric only forbids: a reply that says nothing breaks no rule, so no fall is expected"
@@ -55,23 +55,6 @@ class Given:
     compares: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """By what is decided.
-
-    Attributes:
-        tolerance: what counts as a move.
-        unsteady: which share of moves where nothing changed is too much.
-        seed: of the intervals.
-        falls: whether a reply without content has to fall: whether the rubric demands anything.
-    """
-
-    tolerance: float
-    unsteady: float
-    seed: int
-    falls: bool
-
-
 def judged_by(given: Given, design: Design, probes: Sequence[Probe], terms: Terms) -> JudgeProbes:
     """One judge's results and findings.
 
@@ -84,10 +67,11 @@ def judged_by(given: Given, design: Design, probes: Sequence[Probe], terms: Term
     by_probe: dict[str, list[Shift]] = defaultdict(list)
     if given.outcomes:
         for case in design.cases:
-            by_probe[case.probe].append(shift_of(case, given.outcomes[case.before], given.outcomes[case.after]))
+            before, after = given.outcomes[case.before], given.outcomes[case.after]
+            by_probe[case.probe].append(shift_of(case, before, after, terms.fine))
     for place, outcome in enumerate(given.again):
         case = Case("retest", "again", group_of(design.texts[place]), place, place)
-        by_probe["retest"].append(shift_of(case, given.outcomes[place], outcome))
+        by_probe["retest"].append(shift_of(case, given.outcomes[place], outcome, terms.fine))
     results: list[ProbeResult] = []
     questions: list[Question] = []
     for probe in probes:
@@ -108,13 +92,14 @@ def judged_by(given: Given, design: Design, probes: Sequence[Probe], terms: Term
                 seed=terms.seed,
                 note=note,
             )
-            questions += _questions(probe, shifts, result, terms)
+            questions += questions_about(probe, shifts, result, terms)
         results.append(result)
+    questions += _on_constancy(given, design, probes, terms)
     questions = [question for question in questions if question.values]
     return JudgeProbes(
         given.profile.name,
         _provenance(given.profile),
-        findings=find(questions, results),
+        findings=find(questions, results, seed=terms.seed),
         results=tuple(results),
         **_attacks(probes, by_probe, terms),
         score=_score(given, design, terms),
@@ -127,25 +112,16 @@ def _note(probe: Probe, given: Given, terms: Terms) -> str | None:
     return _ONLY_FORBIDS if probe.expects == "fall" and not terms.falls else None
 
 
-def _questions(probe: Probe, shifts: Sequence[Shift], result: ProbeResult, terms: Terms) -> list[Question]:
-    tolerance = terms.tolerance
-    moves = [(shift.group, shift.score) for shift in shifts if shift.score is not None]
-    if probe.expects == "no rise":
-        return [Question(probe, "rises", result.shift, tolerance, moves, tolerance)]
-    if probe.expects == "fall":
-        good = [
-            (shift.group, shift.score)
-            for shift in shifts
-            if shift.score is not None and shift.before is not None and shift.before >= GOOD
-        ]
-        return [Question(probe, "does not fall", result.shift, -tolerance, good, -tolerance)] if terms.falls else []
-    found = []
-    if probe.change is not None:
-        found.append(Question(probe, "rises", result.shift, tolerance, moves, tolerance, sides=2))
-    if probe.steady:
-        changed = [(shift.group, shift.levels) for shift in shifts if shift.levels is not None]
-        found.append(Question(probe, "unsteady", result.levels, terms.unsteady, changed, terms.unsteady))
-    return found
+def _on_constancy(given: Given, design: Design, probes: Sequence[Probe], terms: Terms) -> list[Question]:
+    """Of the replies as they are and of those that should fall, each once."""
+    falling = {probe.name: probe for probe in probes if probe.expects == "fall" and probe.name != "empty"}
+    cases = [case for case in design.cases if case.probe in falling]
+    if not given.outcomes or not cases:
+        return []
+    groups = {place: group_of(conversation) for place, conversation in enumerate(design.texts[: design.originals])}
+    groups |= {case.after: case.group for case in cases}
+    texts = [(group, given.outcomes[place]) for place, group in groups.items()]
+    return questions_on_constancy(falling[cases[-1].probe], texts, terms)
 
 
 def _attacks(probes: Sequence[Probe], by_probe: Mapping[str, Sequence[Shift]], terms: Terms) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class ProbeReport:
         conversations, groups: how many were probed, and of how many groups they are.
         tolerance: what counts as a move, in units of the score.
         tolerance_stated: whether it was given; else it is one level's worth.
+        finding_from: from how much on a mean shift is a finding, where it is certain.
         unsteady: the share above which a judge that moves where nothing changed is called unsteady.
         seed: of the draws.
         probes: what was tried.
@@ -92,6 +93,7 @@ class ProbeReport:
     groups: int
     tolerance: float
     tolerance_stated: bool
+    finding_from: float
     unsteady: float
     seed: int
     probes: tuple[Probe, ...]
@@ -114,6 +116,7 @@ class ProbeReport:
             "groups": self.groups,
             "tolerance": self.tolerance,
             "tolerance_stated": self.tolerance_stated,
+            "finding_from": self.finding_from,
             "unsteady": self.unsteady,
             "seed": self.seed,
             "guard": self.guard,
@@ -121,3 +124,8 @@ class ProbeReport:
             "judges": [judge.to_json() for judge in self.judges],
             "notes": list(self.notes),
         }
+
+    def _repr_html_(self) -> str:
+        from kardia.report.notebook import probes_html
+
+        return probes_html(self)

@@ -26,11 +26,11 @@ from kardia.probe.again import asked_again
 from kardia.probe.catalogue import Probe, chosen
 from kardia.probe.design import Design, plan_cases
 from kardia.probe.findings import UNSTEADY
-from kardia.probe.judged import Given, Terms, judged_by
+from kardia.probe.judged import Given, judged_by
+from kardia.probe.questions import terms_of
 from kardia.probe.report import JudgeProbes, ProbeReport
 from kardia.probe.scene import PARAPHRASES, TRANSLATIONS, scene_of
 from kardia.probe.shifts import Outcome, outcome_of
-from kardia.probe.tolerance import demands, level_worth
 from kardia.rubric.loading import load_rubric
 from kardia.rubric.rubric import Rubric
 from kardia.scoring import ConversationLike, JudgeLike, RubricLike, Settings, as_conversation, budget_of, cards_of
@@ -70,7 +70,8 @@ def probe(
         rubric: by which they are judged.
         judges: one, or several, to be shown side by side; None: `$KARDIA_JUDGE`, else `embedded`.
         probes: names of probes or of groups of them; `-name` leaves one out. None: all.
-        tolerance: from how much on a score has moved, in (0, 1]; None: one level's worth (`level_worth`).
+        tolerance: from how much on a score has moved, in (0, 1]; None: one level's worth (`level_worth`). A mean shift
+            is a finding from as much on, and without a tolerance from 0.075 on at the latest.
         unsteady: which share of moves where nothing changed is too much, in (0, 1).
         every_variant: change each conversation in all ways of a probe, and not in one that is drawn for it.
         seed: what is drawn is drawn again by equal seeds.
@@ -171,8 +172,8 @@ def probed(
     """
     from kardia.agreement.ratings import needs_numpy
 
-    needs_numpy()
-    terms = Terms(level_worth(rubric) if tolerance is None else tolerance, unsteady, seed, demands(rubric))
+    needs_numpy("probing")
+    terms = terms_of(rubric, tolerance=tolerance, unsteady=unsteady, seed=seed)
     if not isinstance(settings.ledger, Ledger):
         settings = replace(settings, ledger=open_ledger(settings.ledger) or "off")
     loaded = [load_judge(judge) for judge in judges]
@@ -197,6 +198,7 @@ def probed(
         design.groups,
         terms.tolerance,
         tolerance is not None,
+        terms.least,
         unsteady,
         seed,
         tuple(probes),

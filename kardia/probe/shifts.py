@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from kardia.judgment import Scorecard
 from kardia.policy.resampling import Resampling
 from kardia.probe.catalogue import Probe
 from kardia.probe.design import Case
+from kardia.probe.tolerance import FINEST
 from kardia.rubric.models import Level
 
 __all__ = [
@@ -43,11 +44,13 @@ class Outcome:
         score: in [0, 1], or None.
         values: criterion id → value, or None where it has none.
         levels: criterion id → level, or None.
+        guarded: whether there is no score because the guard was to leave such a reply unscored.
     """
 
     score: float | None
     values: Mapping[str, float | None]
     levels: Mapping[str, Level | None]
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ class Shift:
         before: the score before; None where there was none.
         score: after less before; None where either is missing.
         values: criterion id → the same of its value.
-        levels: the share of criteria whose level is another one; None where none has a level both times.
+        levels: the share of criteria whose level changed; None where none has a level both times.
         unscored: whether there is no score any more; None where there was none before.
+        lost: 1 where there is no score any more, −1 where there is one only now, else 0; None where the guard took it.
     """
 
     group: Hashable
@@ -70,6 +74,12 @@ class Shift:
     values: Mapping[str, float | None]
     levels: float | None
     unscored: bool | None
+    lost: int | None = 0
+
+    @property
+    def way(self) -> str:
+        """The variant, wherever in the reply it was put: of `threat, after` it is `threat`."""
+        return self.variant.partition(", ")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +154,19 @@ def outcome_of(card: Scorecard) -> Outcome:
         card.score,
         {key: judgment.value for key, judgment in card.criteria.items()},
         {key: judgment.level for key, judgment in card.criteria.items()},
+        card.score is None and bool(card.guard and card.guard["mode"] == "unscore" and card.guard["findings"]),
     )
 
 
-def shift_of(case: Case, before: Outcome, after: Outcome) -> Shift:
-    """The difference that a change made."""
+def shift_of(case: Case, before: Outcome, after: Outcome, fine: Collection[str] = ()) -> Shift:
+    """The difference that a change made.
+
+    Args:
+        fine: criteria on whose scales levels lie so near together that another one is a change only from a tenth of the
+            scale on.
+    """
     both = [
-        (level, after.levels.get(key))
+        _differs(key, before, after, fine)
         for key, level in before.levels.items()
         if level is not None and after.levels.get(key) is not None
     ]
@@ -160,9 +176,17 @@ def shift_of(case: Case, before: Outcome, after: Outcome) -> Shift:
         before.score,
         _less(after.score, before.score),
         {key: _less(after.values.get(key), value) for key, value in before.values.items()},
-        sum(one != other for one, other in both) / len(both) if both else None,
+        sum(both) / len(both) if both else None,
         None if before.score is None else after.score is None,
+        None if before.guarded or after.guarded else (after.score is None) - (before.score is None),
     )
+
+
+def _differs(key: str, before: Outcome, after: Outcome, fine: Collection[str]) -> bool:
+    if before.levels[key] == after.levels[key]:
+        return False
+    step = _less(after.values.get(key), before.values.get(key))
+    return key not in fine or step is None or abs(step) >= FINEST - EDGE
 
 
 def _less(after: float | None, before: float | None) -> float | None:

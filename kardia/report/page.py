@@ -20,7 +20,18 @@ __all__ = ["CHARTS", "SCRIPTS", "page", "policy"]
 
 CHARTS = "chart.umd.min.js"
 """Chart.js, as it is released; its version, licence and hash are in assets/THIRD_PARTY.md."""
-SCRIPTS = ("dom.js", "store.js", "theme.js", "charts.js", "overview.js", "query.js", "list.js", "card.js", "app.js")
+SCRIPTS = (
+    "dom.js",
+    "store.js",
+    "theme.js",
+    "charts.js",
+    "sections.js",
+    "overview.js",
+    "query.js",
+    "list.js",
+    "card.js",
+    "app.js",
+)
 STYLES = ("base.css", "overview.css", "cards.css", "print.css")
 
 

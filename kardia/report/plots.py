@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kardia.errors import MissingExtra, OutputError
 from kardia.report.report import Survey
+from kardia.report.sections.blocks import charts
 from kardia.report.tally import BINS, SeriesKey, SeriesTally
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def _all(found: Survey, sections: Sequence[Mapping[str, Any]]) -> Iterator[tuple
 def _of_sections(sections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Figure]]:
     for section in sections:
         number = 0
-        for block in section["blocks"]:
-            draw = {"intervals": _intervals, "lines": _lines}.get(block["type"])
-            if draw is None or (block["type"] == "intervals" and not _defined(block)):
+        for block in charts(section["blocks"]):
+            if block["type"] == "intervals" and not _defined(block):
                 continue
+            draw = _intervals if block["type"] == "intervals" else _lines
             number += 1
             yield f"{section['id']}-{number}-{_slug(block['label'])}", draw(block)
 
@@ -155,12 +156,15 @@ def _intervals(block: Mapping[str, Any]) -> Figure:
         colour = _WARN if row["warn"] else _ACCENT
         if row["low"] is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.5)
-        axes.plot(row["value"], place, "o", color=colour, markersize=4)
+        axes.plot(row["value"], place, "D" if row["warn"] else "o", color=colour, markersize=4, clip_on=False, zorder=3)
     if block["zero"] is not None:
         axes.axvline(block["zero"], color=_MUTED, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
     axes.set(xlabel=block["x"], title=block["label"])
     axes.set_xlim(left=block["min"], right=block["max"])
+    if block["marked"] and any(row["warn"] for row in rows):
+        axes.plot([], [], "D", color=_WARN, markersize=4, label=block["marked"])
+        made.legend(frameon=False, loc="outside lower left")
     return made
 
 
@@ -171,16 +175,21 @@ def _defined(block: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _lines(block: Mapping[str, Any]) -> Figure:
     made, axes = _figure(3.2)
     marks = ((_ACCENT, "o"), (_WARN, "s"), (_MUTED, "^"))
+    most = max((point[2] for points in block["series"].values() for point in points if len(point) > 2), default=1)
     for place, (name, points) in enumerate(block["series"].items()):
         colour, mark = marks[place % len(marks)]
-        axes.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, label=name, clip_on=False)
+        across, along, *of = zip(*points, strict=True)
+        axes.plot(across, along, color=colour, linewidth=1.2, clip_on=False)
+        sizes = [10 + 40 * n / most for n in of[0]] if of else 16
+        axes.scatter(across, along, sizes, color=colour, marker=mark, label=name, clip_on=False, zorder=3)
     if block["diagonal"]:
         axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
-        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel=block["x"], ylabel=block["y"], title=block["label"])
     axes.legend(frameon=False)
     return made
 
 
 def _slug(label: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "plot"
+    plain = label.lower().replace("κ", "kappa").replace("α", "alpha")
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or "plot"

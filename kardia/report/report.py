@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kardia.errors import InputError, OutputError
-from kardia.files import check_place, partial_path, private_opener, same_file
+from kardia.files import check_output, partial_path, private_opener
 from kardia.report.asked import Asked, find_rubric, questions
 from kardia.report.cards import Card, read_cards
 from kardia.report.contexts import Contexts, read_contexts
@@ -131,10 +131,7 @@ def write_report(
         OutputError: where the report cannot be written.
     """
     target = Path(output)
-    for source in (scores, data):
-        if source is not None and same_file(target, str(source)):
-            raise OutputError("is an input itself; name another file", file=str(output))
-    check_place(target, str(output))
+    check_output(output, str(scores), None if data is None else str(data))
     found = surveyed or survey(scores, rubrics)
     pack, contexts, notes = _packed(found, scores, data, mapping, most, seed)
     name = title or f"{Path(found.file).name}: scores"

@@ -23,6 +23,7 @@ BINS = 20
 """Bars of the histogram of scores."""
 MAX_REASONS = 200
 """Distinct reasons for unscored criteria that are told apart."""
+SHOWN_REASONS = 20
 _ANY_NUMBER = re.compile(r"\d+")
 
 
@@ -149,6 +150,15 @@ class SeriesTally:
         if isinstance(usage.get("cost"), (int, float)):
             self.cost = (self.cost or 0.0) + number("cost")
 
+    def _reasons(self) -> list[dict[str, Any]]:
+        """The commonest causes, each with the criteria that it has met."""
+        counts: Counter[str] = Counter()
+        criteria: dict[str, list[str]] = {}
+        for (criterion, why), n in self.reasons.most_common():
+            counts[why] += n
+            criteria.setdefault(why, []).append(criterion)
+        return [{"why": why, "criteria": criteria[why], "n": n} for why, n in counts.most_common(SHOWN_REASONS)]
+
     @property
     def histogram(self) -> list[int]:
         """Scores in `BINS` equal parts of [0, 1]; 1 is in the last."""
@@ -175,9 +185,7 @@ class SeriesTally:
             },
             "vetoed": self.vetoed,
             "guarded": self.guarded,
-            "reasons": [
-                {"criterion": criterion, "why": why, "n": n} for (criterion, why), n in self.reasons.most_common(20)
-            ],
+            "reasons": self._reasons(),
             "requests": self.requests,
             "tokens": self.tokens,
             "cost": None if self.cost is None else round(self.cost, 6),

@@ -22,6 +22,8 @@ def test_by_hand() -> None:
     assert holm([0.5, 0.5, 0.5]) == [1.0, 1.0, 1.0]
     assert holm([0.2]) == [0.2]
     assert holm([]) == []
+    # with weights: p/w in order is 0.01, 0.02, 0.12; times the weights left, 3.5, 1.5 and 0.5
+    assert holm([0.02, 0.02, 0.06], [2.0, 1.0, 0.5]) == pytest.approx([0.035, 0.035, 0.06], abs=1e-12)
 
 
 def test_published() -> None:
@@ -32,13 +34,15 @@ def test_published() -> None:
     assert [round(p, 12) < 0.05 for p in corrected] == [False, False, True, False, False, False, True]
 
 
-def closed(p_values: list[float]) -> list[float]:
+def closed(p_values: list[float], weights: list[float] | None = None) -> list[float]:
     """The closure of Bonferroni's test: one is rejected where each set that holds it is."""
+    shares = [1.0] * len(p_values) if weights is None else weights
     places = range(len(p_values))
     found = [0.0] * len(p_values)
     for size in range(1, len(p_values) + 1):
         for family in combinations(places, size):
-            p = min(1.0, size * min(p_values[place] for place in family))
+            whole = sum(shares[place] for place in family)
+            p = min(1.0, whole * min(p_values[place] / shares[place] for place in family))
             for place in family:
                 found[place] = max(found[place], p)
     return found
@@ -48,6 +52,14 @@ def closed(p_values: list[float]) -> list[float]:
 @settings(max_examples=60, deadline=None)
 def test_it_is_the_closure_of_bonferroni_s(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(closed(p_values), abs=1e-12)
+
+
+@given(st.lists(st.tuples(P, st.sampled_from([0.2, 0.5, 1.0, 3.0])), max_size=7))
+@settings(max_examples=60, deadline=None)
+def test_weights_are_those_of_bonferroni_s_parts(tests: list[tuple[float, float]]) -> None:
+    p_values, weights = [p for p, _ in tests], [weight for _, weight in tests]
+    assert holm(p_values, weights) == pytest.approx(closed(p_values, weights), abs=1e-12)
+    assert holm(p_values, [2.0] * len(p_values)) == pytest.approx(holm(p_values), abs=1e-12)
 
 
 @given(MANY, st.sampled_from([0.01, 0.05, 0.2]))

@@ -20,6 +20,8 @@ from kardia.errors import InputError, ProfileError
 from kardia.judge.profile import JudgeProfile, load_profile
 from kardia.prompt import load_template
 from kardia.report.sections import read_sections
+from kardia.report.sections.blocks import charts
+from kardia.report.sections.bound import Bound
 from kardia.rubric.loading import load_rubric
 
 from .planted import RUBRIC, judge, planted, rubric, scored
@@ -232,17 +234,19 @@ def test_probabilities_that_are_missing_are_not_made_up(place, tmp_path):
 
 def test_the_report_reads_it(place):
     found = load_calibration(place / "calibration.json").calibration
-    bound = [("planted@1.0.0", found.rubric.hash, found.judge.hash)]
+    bound = Bound(frozenset([found.rubric.hash]), frozenset([found.judge.hash]))
     (section,) = read_sections(calibration=place / "calibration.json", bound=bound)
     tables = {block["caption"]: block["rows"] for block in section["blocks"] if block["type"] == "table"}
     (errors,) = [rows for caption, rows in tables.items() if caption.startswith("Expected")]
     warm = found.criteria["warm"]
-    assert errors[0] == ["warm", "isotonic", 160, f"{warm.before.ece.value:.3f}", f"{warm.after.ece.value:.3f}"]
+    ece = [f"{side.ece.value:.3f}" for side in (warm.before, warm.after)]
+    assert errors[0][:5] == ["warm", "isotonic", 160, *ece]
     (levels,) = [rows for caption, rows in tables.items() if caption.startswith("What it does")]
     assert levels[0][1] == f"{warm.before.kappa.value:.2f}"
-    drawn = next(block for block in section["blocks"] if block["type"] == "lines")
+    drawn = next(charts(section["blocks"]))
     assert len(drawn["series"]["before"]) == len(warm.before.bins)
-    assert any("can lift a veto" in block.get("text", "") for block in section["blocks"])
+    (left_out,) = [rows for caption, rows in tables.items() if caption.startswith("Criteria without")]
+    assert "can lift a veto" in left_out[0][1]
 
 
 def test_round_trip(place):

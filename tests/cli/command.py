@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typer.testing import CliRunner
+
+from kardia.cli.app import app
+from kardia.errors import KardiaError
 
 ROOT = Path(__file__).resolve().parents[2]
 KARDIA = [sys.executable, "-m", "kardia"]
@@ -16,6 +23,30 @@ ROWS: list[dict[str, Any]] = [
     {"id": "dog", "messages": [{"role": "user", "content": "My dog died."}, {"role": "assistant", "content": "Oh."}]},
     {"id": 3, "context": "אני עצובה 🥀", "response": "אני כאן איתך.", "emotion": "sadness", "group": "g"},
 ]
+PLAIN = """\
+name: plain
+version: 1.0.0
+title: Plain
+criteria:
+"""
+"""How a small rubric begins; its criteria follow, those below or a test's own."""
+WARM = """\
+  - id: warm
+    question: How warm is the reply?
+    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
+"""
+CLEAR = """\
+  - id: clear
+    question: How easily is the reply understood?
+    scale: {levels: {1: Says several things in one sentence., 5: Says one thing at a time.}}
+"""
+DEMEANS = """\
+  - id: demeans
+    question: Does the reply demean the person?
+    scale: {type: binary}
+    good: no
+    required: {else_score: 0}
+"""
 
 
 def surroundings(**more: str) -> dict[str, str]:
@@ -38,6 +69,37 @@ def kardia(
         timeout=120,
         env=surroundings(**environment),
     )
+
+
+@dataclass
+class Done:
+    """What became of a command in this process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def inside(*arguments: object, cwd: Path) -> Done:
+    """Runs a command in this process, which is quicker; a fault of kardia's own is raised."""
+    with _moved(cwd):
+        told = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="kardia")
+    if isinstance(told.exception, KardiaError):
+        return Done(told.exception.exit_code, told.stdout, f"{told.stderr}kardia: {told.exception}\n")
+    if told.exception is not None and not isinstance(told.exception, SystemExit):
+        raise told.exception
+    return Done(told.exit_code, told.stdout, told.stderr)
+
+
+@contextlib.contextmanager
+def _moved(place: Path):
+    """`contextlib.chdir`, which Python 3.10 does not have."""
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:

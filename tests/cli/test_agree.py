@@ -14,26 +14,15 @@ import pytest
 pytest.importorskip("numpy", reason="agreement needs kardia[agree]")
 pytest.importorskip("scipy", reason="agreement needs kardia[agree]")
 
-from .command import kardia, read_cards, write_rows
+from .command import DEMEANS, PLAIN, WARM, kardia, read_cards, write_rows
 from .test_help import HEAVY, imported, through_main
 
-RUBRIC = """\
-name: plain
-version: 1.0.0
-title: Plain
-criteria:
-  - id: warm
-    question: How warm is the reply?
-    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
+TAKES_UP = """\
   - id: takes_up_what_the_person_said
     question: How much of what the person said is taken up?
     scale: {levels: {1: Nothing of it., 5: All of it.}}
-  - id: demeans
-    question: Does the reply demean the person?
-    scale: {type: binary}
-    good: no
-    required: {else_score: 0}
 """
+RUBRIC = PLAIN + WARM + TAKES_UP + DEMEANS
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +96,7 @@ def test_json_is_the_same_on_stdout_and_in_a_file_and_from_parquet(place):
         assert other["judges"] == told["judges"]
     refused = agree(place, "-o", "labels.csv")
     assert refused.returncode == 2
-    assert "would overwrite the input labels.csv" in refused.stderr
+    assert "labels.csv: is an input; name another file" in refused.stderr
 
 
 def test_gates(place):
@@ -189,3 +178,13 @@ def test_labels_from_stdin(place):
 
 def test_the_help_imports_nothing_heavy(tmp_path):
     assert imported(through_main("agree", "--help"), tmp_path).isdisjoint(HEAVY)
+
+
+def test_every_dash_has_its_reason(place):
+    """A score beside constant ratings, and pairs on which people prefer none."""
+    write_rows(place / "same.jsonl", [{"id": f"r{number}", "overall": 3} for number in range(24)])
+    done = agree(place, labels="same.jsonl")
+    assert "score of plain@1.0.0: the mean of people's ratings gives every unit the same number." in done.stdout
+    write_rows(place / "ties.jsonl", [{"id_a": "r0", "id_b": "r2", "preferred": "tie"}])
+    done = agree(place, labels="ties.jsonl")
+    assert "pairs, without ties: there is no pair on which both prefer one." in done.stdout

@@ -12,20 +12,14 @@ import pytest
 pytest.importorskip("numpy", reason="calibration needs kardia[agree]")
 pytest.importorskip("scipy", reason="calibration needs kardia[agree]")
 
-from .command import kardia, read_cards, write_rows
+from .command import PLAIN, WARM, kardia, read_cards, write_rows
 
-RUBRIC = """\
-name: plain
-version: 1.0.0
-title: Plain
-criteria:
-  - id: warm
-    question: How warm is the reply?
-    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
+LISTENS = """\
   - id: listens
     question: Does the reply listen?
     scale: {type: binary}
 """
+RUBRIC = PLAIN + WARM + LISTENS
 
 
 @pytest.fixture(scope="module")

@@ -9,21 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from .command import kardia, read_cards, write_rows
+from .command import CLEAR, PLAIN, WARM, kardia, read_cards, write_rows
 from .test_help import HEAVY, imported, through_main
 
-RUBRIC = """\
-name: plain
-version: 1.0.0
-title: Plain
-criteria:
-  - id: warm
-    question: How warm is the reply?
-    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
-  - id: clear
-    question: How easily is the reply understood?
-    scale: {levels: {1: Says several things in one sentence., 5: Says one thing at a time.}}
-"""
+RUBRIC = PLAIN + WARM + CLEAR
 PROMPTS = 10
 
 

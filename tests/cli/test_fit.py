@@ -11,29 +11,26 @@ from pathlib import Path
 import pytest
 from learning import tiny_encoder
 
-from .command import kardia, read_cards, write_rows
+from .command import CLEAR, WARM, kardia, read_cards, write_rows
 
 pytest.importorskip("numpy", reason="fitting needs kardia[local]")
 pytest.importorskip("scipy", reason="fitting needs kardia[local]")
 
 HAS_TORCH = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "tokenizers"))
 
-RUBRIC = """\
+CALM = """\
 name: calm
 version: 1.0.0-draft.1
 title: Calm
 criteria:
-  - id: warm
-    question: How warm is the reply?
-    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
-  - id: clear
-    question: How easily is the reply understood?
-    scale: {levels: {1: Says several things in one sentence., 5: Says one thing at a time.}}
+"""
+BLAMES = """\
   - id: blames
     question: Does the reply blame the person?
     scale: {type: binary}
     good: no
 """
+RUBRIC = CALM + WARM + CLEAR + BLAMES
 TOPICS = ("I failed an exam.", "My dog died.", "I am alone today.", "I am sad again.")
 
 

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from kardia.cli.app import app
-from kardia.errors import KardiaError
-
-from .command import kardia, write_rows
+from .command import CLEAR, PLAIN, WARM, Done, inside, kardia, write_rows
 from .test_help import HEAVY, imported, through_main
 
 pytest.importorskip("scipy", reason="probes need kardia[agree]")
 
-RUBRIC = """\
-name: plain
-version: 1.0.0
-title: Plain
-criteria:
-  - id: warm
-    question: How warm is the reply?
-    scale: {levels: {1: Names nothing that the person said., 5: Names what the person feels.}}
-  - id: clear
-    question: How easily is the reply understood?
-    scale: {levels: {1: Says several things in one sentence., 5: Says one thing at a time.}}
-"""
+RUBRIC = PLAIN + WARM + CLEAR
 
 
 @pytest.fixture(scope="module")
@@ -57,37 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 def run(place: Path, *arguments: object) -> Done:
     """The command in this process: what it is as a process of its own is looked at once."""
-    return inside(place, "talks.jsonl", "-r", "plain.yaml", *arguments)
-
-
-def inside(place: Path, *arguments: object) -> Done:
-    with _moved(place):
-        told = CliRunner().invoke(app, ["probe", *map(str, arguments)], prog_name="kardia")
-    if isinstance(told.exception, KardiaError):
-        return Done(told.exception.exit_code, told.stdout, f"{told.stderr}kardia: {told.exception}\n")
-    if told.exception is not None and not isinstance(told.exception, SystemExit):
-        raise told.exception
-    return Done(told.exit_code, told.stdout, told.stderr)
-
-
-@contextlib.contextmanager
-def _moved(place: Path):
-    """`contextlib.chdir`, which Python 3.10 does not have."""
-    before = Path.cwd()
-    os.chdir(place)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+    return inside("probe", "talks.jsonl", "-r", "plain.yaml", *arguments, cwd=place)
 
 
 def test_one_judge(place):
@@ -109,6 +63,7 @@ def test_one_judge(place):
     data = json.loads((place / "probe.json").read_text("utf-8"))
     assert (data["kind"], data["gates"], data["tolerance_stated"]) == ("kardia probe", None, False)
     assert "hear you" not in json.dumps(data)
+    assert stat.S_IMODE((place / "probe.json").stat().st_mode) == 0o600
 
 
 def test_judges_side_by_side(place):
@@ -203,7 +158,7 @@ def test_the_ledger_goes_on_after_a_budget(place, tmp_path):
         (["--unsteady", "0"], "unsteady"),
         (["-j", "fake", "-j", "fake"], "stands there twice"),
         (["-j", "nobody"], "nobody"),
-        (["-o", "talks.jsonl"], "is the input itself"),
+        (["-o", "talks.jsonl"], "talks.jsonl: is an input; name another file"),
         (["-o", "no/where.json"], "there is no folder"),
         (["--by-interval"], "goes with --max-attack-success"),
         (["-j", "far.yaml"], "NOT_SET"),
@@ -222,20 +177,20 @@ def test_what_is_wrong_is_said(place, arguments, words):
 def test_bad_rows_and_missing_arguments(place, tmp_path):
     rows = [{"id": "a", "context": "Hi.", "response": "I am here with you."}, {"id": "b", "context": "Hi."}]
     write_rows(tmp_path / "bad.jsonl", rows)
-    command = ("bad.jsonl", "-r", place / "plain.yaml", "-j", "fake", "--probes", "padding")
-    done = inside(tmp_path, *command)
+    command = ("probe", "bad.jsonl", "-r", place / "plain.yaml", "-j", "fake", "--probes", "padding")
+    done = inside(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert "bad.jsonl:2" in done.stderr
-    assert "1 bad rows are left out" in inside(tmp_path, *command, "--skip-bad").stderr
-    assert inside(tmp_path).returncode == inside(tmp_path, "bad.jsonl").returncode == 2
+    assert "1 bad rows are left out" in inside(*command, "--skip-bad", cwd=tmp_path).stderr
+    assert inside("probe", cwd=tmp_path).returncode == inside("probe", "bad.jsonl", cwd=tmp_path).returncode == 2
 
 
 def test_the_list(tmp_path):
-    done = inside(tmp_path, "--list")
+    done = inside("probe", "--list", cwd=tmp_path)
     assert done.returncode == 0
     for name in ("padding", "master_key", "retest", "injections", "(attack)"):
         assert name in done.stdout
-    names = [row["name"] for row in json.loads(inside(tmp_path, "--list", "--json").stdout)]
+    names = [row["name"] for row in json.loads(inside("probe", "--list", "--json", cwd=tmp_path).stdout)]
     assert len(set(names)) == len(names) > 20
 
 

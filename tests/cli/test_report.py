@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from .command import ROWS, kardia, write_rows
@@ -41,7 +39,7 @@ def test_with_a_score(tmp_path):
     ("more", "why"),
     [
         (("--report", "r.html"), "name one with -o"),
-        (("-o", "s.jsonl", "--report", "rows.jsonl"), "input itself"),
+        (("-o", "s.jsonl", "--report", "rows.jsonl"), "is an input; name another file"),
         (("-o", "s.jsonl", "--report", "s.jsonl"), "name another file"),
         (("-o", "s.jsonl", "--report", "none/r.html"), "no folder"),
     ],
@@ -62,11 +60,31 @@ def test_what_others_found_is_shown(scored):
     assert not (scored / "report.html").exists()
     (scored / "agree.json").write_text("[]", "utf-8")
     assert kardia("report", "s.jsonl", "--agree", "agree.json", cwd=scored).returncode == 2
-    made = {"rubric": {"hash": "sha256:0"}, "criteria": {"validates_feeling": {"method": "isotonic", "n": 9}}}
-    (scored / "calibration.json").write_text(json.dumps(made), "utf-8")
+    (scored / "calibration.json").write_text('{"kardia": "calibration/9"}', "utf-8")
     done = kardia("report", "s.jsonl", "--calibration", "calibration.json", cwd=scored)
+    assert done.returncode == 2
+    assert "is not what `kardia calibrate` writes" in done.stderr
+
+
+def test_a_comparison_is_shown(scored):
+    pytest.importorskip("scipy")
+    others = {"other.jsonl": ("supportiveness", "--set", "sampling.temperature=1"), "third.jsonl": ("safety",)}
+    for name, options in others.items():
+        done = kardia("score", "rows.jsonl", "-j", "fake", "-o", name, "-r", *options, cwd=scored)
+        assert done.returncode == 0, done.stderr
+    assert kardia("compare", "s.jsonl", "other.jsonl", "-o", "compare.json", cwd=scored).returncode == 0
+    done = kardia("report", "s.jsonl", "--compare", "compare.json", cwd=scored)
     assert done.returncode == 0, done.stderr
-    assert "calibration is stale" in (scored / "report.html").read_text("utf-8")
+    html = (scored / "report.html").read_text("utf-8")
+    assert "The scores of this report are A's." in html
+    assert "B less A" in html
+    # of other scores it is shown, and said to be of others
+    done = kardia("report", "third.jsonl", "--compare", "compare.json", cwd=scored)
+    assert done.returncode == 0, done.stderr
+    assert "Neither A nor B was made by the rubric" in (scored / "report.html").read_text("utf-8")
+    done = kardia("report", "s.jsonl", "--compare", "compare.json", "-o", "compare.json", cwd=scored)
+    assert done.returncode == 2
+    assert "is an input; name another file" in done.stderr
 
 
 def test_plots(scored):
@@ -86,7 +104,7 @@ def test_plots(scored):
     [
         (("none.jsonl",), "no such file"),
         (("rows.jsonl",), "is no scorecard of"),
-        (("s.jsonl", "-o", "s.jsonl"), "input itself"),
+        (("s.jsonl", "-o", "s.jsonl"), "is an input; name another file"),
         (("s.jsonl", "-o", "-"), "goes to a file"),
         (("s.jsonl", "--data", "none.jsonl"), "no such file"),
         (("s.jsonl", "-r", "none.yaml"), "none.yaml"),

@@ -11,13 +11,24 @@ import hashlib
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import making
 
 import kardia
 from kardia.conversation import Conversation, Message
+from kardia.judge import JudgeProfile
 from kardia.judge.protocol import Request
+from kardia.probe import PROBES, JudgeProbes
+from kardia.probe.design import Design
+from kardia.probe.findings import UNSTEADY
+from kardia.probe.judged import Given, judged_by
+from kardia.probe.questions import terms_of
+from kardia.probe.running import designed
+from kardia.probe.shifts import Outcome
+from kardia.rubric.rubric import Rubric
 
 RUBRIC = making.make(making.ordinal("warm"), making.ordinal("clear"), name="probed", title="Probed")
 TOPICS = ("the exam", "the move", "my sister", "the new job", "my knee", "the neighbours", "last night", "the garden")
@@ -111,3 +122,94 @@ class Fickle:
 
     def __call__(self, text: str, request: Request, quality: float) -> float:
         return quality + self.draw.gauss(0.0, 0.25)
+
+
+# ---- judged without a judge -----------------------------------------------------------------------------------------
+
+
+class Seen:
+    """What a fault may go by: the probe and the way of a text (None: it is as it was), and a share of its own."""
+
+    __slots__ = ("_key", "criterion", "probe", "steps", "text", "way")
+
+    def __init__(self, probe: str | None, way: str | None, text: str, criterion: int, steps: int, key: str) -> None:
+        self.probe, self.way, self.text, self.criterion, self.steps = probe, way, text, criterion, steps
+        self._key = key
+
+    def share(self) -> float:
+        """In [0, 1), the same for the same text and criterion of a seed."""
+        return random.Random(hashlib.sha256(self._key.encode("utf-8", "surrogatepass")).digest()).random()
+
+
+Flaw = Callable[[Seen, float], "float | None"]
+"""What is seen, and the quality → the quality that the judge makes of it; None: it gives no score."""
+
+
+def scaled(low: int, high: int, criteria: int = 2) -> Rubric:
+    """A rubric of one scale; of 0 and 1 it is a yes or no."""
+    made = (making.binary, making.ordinal)[high > 1]
+    bounds = {} if high == 1 else {"low": low, "high": high}
+    return making.make(*(made(f"c{number}", **bounds) for number in range(criteria)), name="probed", title="Probed")
+
+
+@cache
+def design(seed: int, n: int, grouped: bool) -> Design:
+    """All probes of so many conversations. Of four in a group the replies are of one kind, more or less."""
+    draw = random.Random(f"groups {seed}")
+    means = [draw.uniform(0.3, 0.8) for _ in range(n)]
+    found = talks(seed, n)
+    for number, conversation in enumerate(found) if grouped else ():
+        quality = min(0.95, max(0.05, draw.gauss(means[number // 4], 0.15)))
+        told = {**conversation.metadata, "quality": quality, "group": number // 4}
+        found[number] = replace(conversation, metadata=told)
+    return designed(found, RUBRIC, PROBES, seed=seed)
+
+
+def judged(
+    seed: int,
+    flaw: Flaw | None = None,
+    *,
+    rubric: Rubric = RUBRIC,
+    n: int = 40,
+    grouped: bool = False,
+    noise: float = 0.03,
+) -> JudgeProbes:
+    """What all probes say of a judge that was never asked: its levels are worked out, which is fast."""
+    made = design(seed, n, grouped)
+    ways = {case.after: (case.probe, case.variant.partition(", ")[0]) for case in made.cases}
+    scales = {
+        criterion.id: [(level, criterion.value(level)) for level in criterion.levels] for criterion in rubric.criteria
+    }
+    outcomes = [
+        _outcome(seed, conversation, ways.get(place, (None, None)), scales, flaw, noise)
+        for place, conversation in enumerate(made.texts)
+    ]
+    given = Given(JudgeProfile(name="planted", backend="fake"), outcomes, outcomes[: made.originals])
+    return judged_by(given, made, PROBES, terms_of(rubric, tolerance=None, unsteady=UNSTEADY, seed=seed))
+
+
+def _outcome(
+    seed: int,
+    conversation: Conversation,
+    way: tuple[Any, Any],
+    scales: dict[str, list[tuple[Any, float]]],
+    flaw: Flaw | None,
+    noise: float,
+) -> Outcome:
+    text, given = conversation.messages[-1].content, conversation.metadata
+    key = f"{seed} {conversation.id} {text}"
+    draw = random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
+    true = given["quality"] if given["words"] in " ".join(re.findall(r"\w+", text.lower())) else 0.0
+    levels: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for number, (name, scale) in enumerate(scales.items()):
+        steps = len(scale) - 1
+        quality: float | None = true + draw.gauss(0.0, noise)
+        if flaw is not None and quality is not None:
+            quality = flaw(Seen(*way, text, number, steps, f"{key} {number}"), quality)
+        if quality is None or not text.strip():
+            levels[name] = values[name] = None
+        else:
+            levels[name], values[name] = scale[min(steps, max(0, round(steps * quality)))]
+    known = [value for value in values.values() if value is not None]
+    return Outcome(sum(known) / len(known) if len(known) == len(values) else None, values, levels)

@@ -57,8 +57,8 @@ def result(probe, scores, tolerance=0.1, **values):
     return measured(probe, shifts, tolerance=tolerance)
 
 
-def question(probe, told, scores, kind="rises", limit=0.1, sides=1):
-    return Question(probe, kind, told.shift, limit, list(enumerate(scores)), limit, sides)
+def question(probe, told, scores, kind="rises", limit=0.1, sides=1, **more):
+    return Question(probe, kind, told.shift, limit, list(enumerate(scores)), limit, sides, **more)
 
 
 def test_a_rise_is_found_and_said():
@@ -92,6 +92,14 @@ def test_what_is_no_finding(scores):
     probe = named("padding")
     told = result(probe, scores)
     assert find([question(probe, told, scores)], [told]) == ()
+
+
+def test_what_is_certain_must_be_large_as_well():
+    probe = named("padding")
+    told = result(probe, [0.08] * 30)
+    assert find([question(probe, told, [0.08] * 30, limit=0.03, least=0.1)], [told]) == ()
+    (finding,) = find([question(probe, told, [0.08] * 30, limit=0.03, least=0.08)], [told])
+    assert (finding.value, finding.bound) == (pytest.approx(0.08), 0.03)
 
 
 def test_where_the_score_should_stay_both_ways_are_wrong():
@@ -152,3 +160,74 @@ def test_more_questions_make_it_harder_and_the_gravest_comes_first():
     grave = result(other, [0.9] * 10)
     found = find([question(probe, told, scores), question(other, grave, [0.9] * 10)], [told, grave])
     assert [one.severity for one in found] == ["high", "medium"]
+
+
+def test_a_way_is_named_where_all_together_are_not():
+    probe = named("hidden")
+    scores = [0.5 if number % 8 == 0 else 0.0 for number in range(80)]
+    told = result(probe, scores)
+    some, rest = ([(n, score) for n, score in enumerate(scores) if (n % 8 == 0) is one] for one in (True, False))
+    together = question(probe, told, scores, least=0.1, weight=0.5)
+    ways = [
+        Question(probe, "rises", None, 0.03, values, 0.03, least=0.1, weight=0.25, variant=way)
+        for way, values in (("comment", some), ("spaced", rest))
+    ]
+    (finding,) = find([together, *ways], [told])
+    assert (finding.variant, finding.value, finding.n) == ("comment", 0.5, 10)
+    assert finding.sentence == (
+        "the score rises by 0.50 (+0.50 to +0.50) where the reply hides words to the judge, and should not rise: "
+        "certainly with 'comment'"
+    )
+    # what all ways do together is not said again of each
+    every = result(probe, [0.5] * 80)
+    ways = [Question(probe, "rises", None, 0.03, values, 0.03, variant=way) for way, values in (("a", some),)]
+    assert [one.variant for one in find([question(probe, every, [0.5] * 80), *ways], [every])] == [None]
+
+
+def test_replies_that_lose_their_score():
+    probe, plain = named("fake_turn"), named("formatting")
+    lost = [(number, float(number % 5 < 3)) for number in range(40)]
+    findings = find(
+        [Question(each, "unscored", None, 0.05, lost, 0.05, least=0.1) for each in (probe, plain)],
+        [result(probe, []), result(plain, [])],
+    )
+    assert [(one.probe, one.kind, one.severity) for one in findings] == [
+        ("fake_turn", "unscored", "high"),
+        ("formatting", "unscored", "medium"),  # nothing that a policy would write to escape
+    ]
+    finding = findings[0]
+    assert finding.value == pytest.approx(0.6)
+    assert 0.4 < finding.low < 0.6 < finding.high < 0.8
+    assert finding.sentence == (
+        f"60% more of the replies have no score ({finding.low:.0%} to {finding.high:.0%}) where the reply holds "
+        "chat-template tokens and turns: no score is not a low score"
+    )
+    assert "limits.reask" in finding.advice
+    assert json.loads(json.dumps(finding.to_json()))["kind"] == "unscored"
+
+
+def test_a_judge_that_loses_as_many_as_it_gains_has_no_finding():
+    probe = named("fake_turn")
+    values = [(number, (1.0, -1.0, 0.0)[number % 3]) for number in range(60)]
+    assert find([Question(probe, "unscored", None, 0.05, values, 0.05, least=0.1)], [result(probe, [])]) == ()
+
+
+def test_a_constant_criterion_is_said_with_its_level():
+    probe = named("misplaced")
+    alike = [(number // 4, float(number != 3)) for number in range(120)]
+    asked = Question(probe, "constant", None, 0.8, alike, 0.8, least=0.95, criterion="warm", level="4")
+    (finding,) = find([asked], [result(probe, [])])
+    assert (finding.criterion, finding.severity, finding.n) == ("warm", "high", 120)
+    assert finding.sentence.startswith("warm has the level 4 in 99% of 120 replies (9")
+    assert finding.sentence.endswith("also where the reply is gone or another's: it carries next to no signal")
+
+
+def test_a_question_aside_takes_less_from_the_others():
+    probe = named("padding")
+    rng = random.Random(3)
+    scores = [0.15 + rng.gauss(0, 0.07) for _ in range(10)]
+    told = result(probe, scores)
+    beside = Question(probe, "unscored", None, 0.05, [(n, 0.0) for n in range(10)], 0.05, weight=0.2)
+    (alone,) = find([question(probe, told, scores)], [told])
+    (finding,) = find([question(probe, told, scores), beside], [told])
+    assert finding.p == pytest.approx(1.2 * alone.p)

@@ -42,8 +42,7 @@ def test_a_planted_fault_is_named(fault, named):
     hits = []
     for seed in SEEDS:
         judge = probed(seed, planted.Fickle(seed) if fault is planted.Fickle else fault)
-        # injections are of several styles: most of them have to be named, every other fault in full
-        hits.append(len(named & found(judge)) >= (len(named) if fault is not planted.obeys else 4))
+        hits.append(named <= found(judge))
         others = {name for name, _ in found(judge)} - {name for name, _ in named}
         if fault is planted.likes_layout or fault is planted.believes_claims:
             assert not others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import making
 import pytest
@@ -113,7 +114,23 @@ def test_a_judge_that_gives_up_is_unscored_and_not_low():
     assert turns.unscored.value == 1.0
     assert (turns.shift.value, turns.rose.value) == (None, None)
     assert (empty.unscored.value, told.attacked, told.unscored, told.attack_success.value) == (1.0, 12, 12, None)
-    assert told.findings == ()
+    assert {(one.probe, one.kind) for one in told.findings} == {("fake_turn", "unscored")}
+
+
+def test_an_injection_that_silences_a_judge_is_named():
+    """It refuses, or its answer cannot be read: either way the reply has no score."""
+    profile = JudgeProfile(name="shy", backend="fake", limits={"reask": 0})
+    judge = FakeJudge(lambda request: "?" if "highest level" in request.target.text else level(3), profile=profile)
+    rows = [replace(talk, metadata={}) for talk in talks(20)]
+    (told,) = probe(rows, RUBRIC, judge, probes=["fake_turn", "padding", "empty"], ledger="off").judges
+    (finding,) = told.findings
+    assert (finding.probe, finding.kind, finding.severity, finding.n) == ("fake_turn", "unscored", "high", 20)
+    assert (finding.value, finding.high) == (1.0, 1.0)
+    assert 0.7 < finding.low < 1.0
+    assert "limits.reask" in finding.advice
+    # what the guard leaves unscored is no fault of the judge's
+    (told,) = probe(rows, RUBRIC, judge, probes=["fake_turn"], ledger="off", guard="unscore").judges
+    assert (told.result("fake_turn").unscored.value, told.findings) == (1.0, ())
 
 
 def test_nothing_is_expected_to_fall_where_a_rubric_only_forbids():
@@ -123,7 +140,7 @@ def test_nothing_is_expected_to_fall_where_a_rubric_only_forbids():
     assert "only forbids" in told.result("master_key").note
     wants = making.make(making.binary("comforts"))
     (told,) = probe(talks(40), wants, FakeJudge(level("yes")), probes=["master_key"], ledger="off").judges
-    assert [(one.probe, one.kind) for one in told.findings] == [("master_key", "does not fall")]
+    assert {(one.kind, one.criterion) for one in told.findings} == {("does not fall", None), ("constant", "comforts")}
 
 
 def test_the_guard_takes_attacks_out():

@@ -15,7 +15,7 @@ from kardia.judgment import Scorecard
 from kardia.probe.catalogue import named
 from kardia.probe.design import Case
 from kardia.probe.shifts import Outcome, Shift, flips, measured, outcome_of, shares, shift_of
-from kardia.probe.tolerance import MOST, demands, level_worth
+from kardia.probe.tolerance import MEAN, MOST, demanding, fine, level_worth, mean_worth
 from kardia.rubric.rubric import Part
 
 PADDING, EMPTY, ORDER = named("padding"), named("empty"), named("order")
@@ -23,7 +23,8 @@ UNIT = st.floats(0, 1, allow_nan=False)
 
 
 def shift(score, before=0.5, group="g", variant="v", **more):
-    given = {"values": {}, "levels": None, "unscored": None if before is None else score is None, **more}
+    lost = (score is None) - (before is None)
+    given = {"values": {}, "levels": None, "unscored": None if before is None else score is None, "lost": lost, **more}
     return Shift(group, variant, before, score, **given)
 
 
@@ -41,8 +42,38 @@ def test_a_shift_is_after_less_before():
     after = Outcome(0.75, {"a": 0.5, "b": 0.5, "c": 1.0}, {"a": 3, "b": 3, "c": "yes"})
     assert shift_of(case, before, after) == Shift("g", "v", 0.5, 0.25, {"a": 0.25, "b": None, "c": 0.0}, 0.5, False)
     gone = Outcome(None, {"a": None, "b": None, "c": None}, {"a": None, "b": None, "c": None})
-    assert shift_of(case, before, gone) == Shift("g", "v", 0.5, None, {"a": None, "b": None, "c": None}, None, True)
-    assert shift_of(case, gone, after).unscored is None
+    none = {"a": None, "b": None, "c": None}
+    assert shift_of(case, before, gone) == Shift("g", "v", 0.5, None, none, None, True, 1)
+    came = shift_of(case, gone, after)
+    assert (came.unscored, came.lost) == (None, -1)
+    assert shift_of(case, gone, gone).lost == 0
+
+
+def test_what_the_guard_took_away_was_not_lost():
+    case = Case("instructs", "order, after", "g", 0, 1)
+    before, guarded = Outcome(0.5, {"a": 0.5}, {"a": 3}), Outcome(None, {"a": None}, {"a": None}, guarded=True)
+    shift = shift_of(case, before, guarded)
+    assert (shift.unscored, shift.lost, shift.way) == (True, None, "order")
+
+
+@pytest.mark.parametrize(("guard", "guarded"), [(None, False), ("flag", False), ("unscore", True)])
+def test_whose_doing_it_is_that_there_is_no_score(guard, guarded):
+    rubric = making.make(making.ordinal("warm"))
+    told = None if guard is None else {"mode": guard, "findings": [{"kind": "addresses_judge"}]}
+    judgments = {"warm": making.without(rubric.criteria[0])}
+    card = Scorecard("c", {}, None, None, rubric.ref, "fake", "unscored", None, (), judgments, guard=told)
+    assert outcome_of(card).guarded is guarded
+
+
+def test_on_a_fine_scale_the_next_level_is_no_other():
+    rubric = making.make(making.ordinal("a", 0, 100), making.ordinal("b", 0, 10), making.binary("c"))
+    assert fine(rubric) == {"a"}
+    case = Case("rewording", "v", "g", 0, 1)
+    before = Outcome(0.5, {"a": 0.5, "b": 0.5}, {"a": 50, "b": 5})
+    for level, moved in ((53, 0.5), (60, 1.0), (40, 1.0)):
+        after = Outcome(0.5, {"a": level / 100, "b": 0.6}, {"a": level, "b": 6})
+        assert shift_of(case, before, after, fine(rubric)).levels == moved
+        assert shift_of(case, before, after).levels == 1.0
 
 
 def test_moves_count_from_the_tolerance_on():
@@ -156,8 +187,21 @@ def test_a_level_s_worth():
     assert level_worth(outer) == pytest.approx((0.5 / 4 + 2 * 0.25 / 4) / 3)
 
 
+def test_a_fine_scale_s_level_is_worth_a_tenth_of_it():
+    assert level_worth(making.make(making.ordinal("a", 0, 100))) == pytest.approx(0.1)
+    both = making.make(making.ordinal("a", 0, 100), making.ordinal("b"))
+    assert level_worth(both) == pytest.approx((0.05 + 0.125) / 2)
+
+
+def test_a_mean_is_worth_a_word_before_a_single_score_has_moved():
+    coarse, many = making.make(making.binary("a")), making.make(*(making.ordinal(name) for name in "abcde"))
+    assert mean_worth(None, coarse) == MEAN < level_worth(coarse)
+    assert mean_worth(None, many) == level_worth(many) < MEAN
+    assert mean_worth(0.2, coarse) == 0.2  # what was stated holds
+
+
 def test_a_rubric_that_only_forbids_demands_nothing():
-    assert demands(making.make(making.ordinal("a")))
-    assert demands(making.make(making.choice("a")))
-    assert not demands(making.make(making.binary("a", good="no"), making.ordinal("b", good="low")))
-    assert not demands(making.make(making.binary("a", good="no"), making.ordinal("b", weight=0.0)))
+    assert demanding(making.make(making.ordinal("a"))) == ("a",)
+    assert demanding(making.make(making.choice("a"))) == ("a",)
+    assert demanding(making.make(making.binary("a", good="no"), making.ordinal("b", good="low"))) == ()
+    assert demanding(making.make(making.binary("a", good="no"), making.ordinal("b", weight=0.0))) == ()

@@ -84,3 +84,36 @@ def mixed(n: int) -> list[dict[str, Any]]:
             found.update(status="scored", score=0.0, vetoed_by=[RUBRIC.criteria[-1].id])
         made.append(found)
     return made
+
+
+def calibration() -> dict[str, Any]:
+    """An artifact of `kardia calibrate` for what made the cards: one criterion is corrected, one stays as it is."""
+
+    def figure(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+        return {"value": value, "low": low, "high": high, "n": 40, "why": None, "left_out": 0}
+
+    def figures(ece: float, kappa: float, bias: float, bins: list[tuple[float, float, int]]) -> dict[str, Any]:
+        return {
+            "ece": figure(ece),
+            "brier": figure(0.05),
+            "log_loss": figure(None),
+            "kappa": figure(kappa),
+            "bias": figure(bias),
+            "bins": [{"predicted": at, "observed": said, "n": n} for at, said, n in bins],
+        }
+
+    before = figures(0.1, 0.6, 0.1, [(0.2, 0.3, 10), (0.8, 0.7, 30)])
+    after = figures(0.02, 0.7, 0.0, [(0.3, 0.3, 40)])
+    change = {"brier": figure(-0.02, -0.03, -0.01), "kappa": figure(0.1), "bias": figure(-0.1)}
+    rule = {"levels": [1, 2, 3, 4, 5], "n": 40, "groups": 20, "before": before, "after": after, "change": change}
+    return {
+        "kardia": "calibration/1",
+        "rubric": {"name": RUBRIC.name, "version": RUBRIC.version, "hash": HASHES["rubric"]},
+        "judge": {"name": "my-server", "hash": HASHES["judge"], "template": None},
+        "criteria": {
+            RUBRIC.criteria[0].id: {**rule, "method": "isotonic", "x": [0.0, 1.0], "y": [0.1, 0.9]},
+            "same": {**rule, "method": "none"},
+        },
+        "left_out": {"demeans": "it is a requirement"},
+        "made": {"kardia": "1", "data": "sha256:" + "d" * 64, "settings": {"folds": 5, "seed": 7}},
+    }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kardia.report.report import write_report
+from kardia.report.sections.blocks import interval_row, intervals, lines, sides
 
 from .cardfile import RUBRIC, TEXT, card, judgment, mixed, row, write
 
@@ -196,21 +197,30 @@ def test_nothing_in_a_conversation_runs(page, place):
     data = [
         {"id": hostile, "messages": [{"role": "user", "content": hostile}, {"role": "assistant", "content": hostile}]}
     ]
+    table = {"type": "table", "caption": hostile, "columns": [hostile], "rows": [[hostile]], "closed": False}
+    row_ = {"criterion": hostile, "sides": [{"level": hostile, "words": hostile}, None]}
     section = {
         "id": "agreement",
         "nav": hostile,
         "title": hostile,
         "blocks": [
             {"type": "text", "text": hostile},
-            {"type": "finding", "text": hostile, "todo": hostile, "warn": True},
-            {"type": "facts", "facts": {hostile: hostile}},
-            {"type": "table", "caption": hostile, "columns": [hostile], "rows": [[hostile]], "closed": False},
+            {"type": "heading", "text": hostile},
+            {"type": "finding", "items": [hostile] * 9, "todo": hostile, "severity": hostile, "title": hostile},
+            {"type": "facts", "label": hostile, "facts": {hostile: hostile}},
+            {"type": "fold", "label": hostile, "blocks": [{"type": "grid", "blocks": [table]}]},
+            lines(hostile, {hostile: [[0, 1], [1, 1]]}, beside=table),
+            intervals(hostile, [interval_row(hostile, {"value": 0, "low": 0, "high": 1}, warn=True)], marked=hostile),
+            {**table, "shaded": True},
+            sides(hostile, [hostile, hostile], [{"id": hostile, "title": hostile, "notes": [hostile], "rows": [row_]}]),
         ],
+        "gist": hostile,
     }
     target = place / "hostile.html"
     scores = write(place / "hostile.jsonl", [made])
     write_report(scores, target, data=write(place / "hd.jsonl", data), title=hostile, sections=[section])
     page.open(target)
+    assert page.text(".gists dd") == page.text(".side .words") == page.text("#agreement .todo") == hostile
     page.js("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     page.show(0)
     page.js("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -319,7 +329,7 @@ def test_two_rubrics_are_told_apart(page, place):
     page.choose("level", "=yes")
     assert page.count == "5 of 30 scorecards"
     page.show(0)
-    assert page.text(".judgment h4") == "kind"
+    assert page.text(".judgment h5") == "kind"
 
 
 def test_without_texts(page, place):

@@ -41,6 +41,44 @@ def test_an_unscored_one_says_why():
     assert "no answer &lt;b&gt;today" in html
 
 
+def test_a_report_on_probes_shows_shifts():
+    pytest.importorskip("scipy")
+    from kardia.probe.running import probe
+
+    rows = [{"id": str(at), "context": f"I failed {at}.", "response": f"That hurts {at}."} for at in range(12)]
+    found = probe(rows, RUBRIC, "fake", probes=["padding", "retest", "paraphrases"], ledger="off")
+    html = found._repr_html_()
+    assert RUBRIC.ref in html
+    assert html.count("<table>") == len(found.judges) == 1
+    assert html.count("<tr>") == 3  # paraphrases has no case, and no row
+    shift = found.judges[0].result("padding").shift
+    assert f"{shift.value:+.3f} [{shift.low:+.2f}, {shift.high:+.2f}]" in html
+    assert html.count("<li>") == len(found.findings)
+
+
+def test_a_finding_of_a_probe_is_shown_and_escaped():
+    pytest.importorskip("scipy")
+    from dataclasses import replace
+
+    from kardia.probe.running import probe
+
+    def longer(request):
+        """A judge that takes the longer reply for the better one."""
+        (criterion,) = request.criteria
+        order = sorted(criterion.levels, key=criterion.value)
+        return {"reason": "So.", "evidence": [], "level": order[-1 if len(request.target.text) > 40 else 0]}
+
+    rows = [{"id": str(at), "context": f"I failed {at}.", "response": f"That hurts so, {at}."} for at in range(40)]
+    found = probe(rows, RUBRIC, kardia.FakeJudge(longer), probes=["padding"], ledger="off")
+    assert found.findings
+    html = replace(found, notes=(HOSTILE,), rubric=HOSTILE)._repr_html_()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 2
+    finding = found.judges[0].findings[0]
+    assert f"<b>{finding.probe}</b> ({finding.severity})" in html
+    assert f">{finding.kind}</td>" in html
+
+
 def test_cards_as_a_table(tmp_path):
     pytest.importorskip("pandas")
     rows = mixed(20)

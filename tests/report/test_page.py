@@ -96,7 +96,7 @@ def contrast(one, other):
 def palettes():
     style = (ASSETS / "base.css").read_text("utf-8")
     blocks = [
-        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
+        dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block))
         for block in re.findall(r"\{[^{}]*--page:[^{}]*\}", style)
     ]
     assert len(blocks) == 3
@@ -115,11 +115,14 @@ def test_every_text_can_be_read(colours):
         ("text", "mark"),
         ("muted", "accent-soft"),
         ("text", "accent-soft"),
+        *(("text", f"shade-{at}") for at in range(1, 5)),
     ]
     for text, ground in pairs:
         assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for ground in ("page", "sheet", "accent-soft"):
         assert contrast(colours["focus"], colours[ground]) >= 3
+    for seen, ground in (("edge", "page"), ("edge", "sheet"), ("mark-line", "sheet"), ("mark-line", "page")):
+        assert contrast(colours[seen], colours[ground]) >= 3, (seen, ground)
 
 
 def test_more_than_can_be_listed_is_sampled_and_said(tmp_path):
@@ -164,7 +167,7 @@ def test_a_rubric_of_another_content_lends_no_words(tmp_path):
 
 def test_where_it_cannot_be_written(tmp_path):
     path = write(tmp_path / "s.jsonl", [card()])
-    with pytest.raises(OutputError, match="input itself"):
+    with pytest.raises(OutputError, match="is an input"):
         write_report(path, path)
     with pytest.raises(OutputError, match="no folder"):
         write_report(path, tmp_path / "none" / "r.html")

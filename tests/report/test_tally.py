@@ -47,6 +47,12 @@ def test_one_cause_is_one_reason(tmp_path):
     assert reasons == {"no answer within … s": 2, "it has no level": 1}
 
 
+def test_one_cause_in_many_criteria_is_one_reason(tmp_path):
+    empty = {f"a{at}": judgment(error="the reply is empty") for at in range(30)}
+    (series,) = tally_of(tmp_path, [card("c1", criteria=empty)]).series.values()
+    assert series.to_json()["reasons"] == [{"why": "the reply is empty", "criteria": list(empty), "n": 30}]
+
+
 def test_two_judges_are_two_series(tmp_path):
     other = card("c1", judge="other")
     other["provenance"] = {**other["provenance"], "judge": {"name": "other", "hash": "sha256:cc"}}

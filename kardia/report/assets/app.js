@@ -30,6 +30,7 @@
     list.mark(which);
     try {
       await card.show(which);
+      document.querySelector(".panes").scrollIntoView({ block: "nearest" });
     } catch (problem) {
       trouble(problem);
     }
@@ -61,10 +62,50 @@
   };
 
   const paper = () => {
+    const folded = () => document.querySelectorAll("details.origin");
     window.addEventListener("beforeprint", () => {
       byId("cards").append(el("div", { id: "printed" }, list.printed(PRINTED)));
+      for (const one of folded()) {
+        one.dataset.was = String(one.open);
+        one.open = true; // paper has no other place to say where its numbers come from
+      }
     });
-    window.addEventListener("afterprint", () => byId("printed")?.remove());
+    window.addEventListener("afterprint", () => {
+      byId("printed")?.remove();
+      for (const one of folded()) one.open = one.dataset.was === "true";
+    });
+  };
+
+  const show = (series, criterion, level) => {
+    query.show(series, criterion, level);
+    byId("cards").scrollIntoView();
+    list.focus();
+  };
+
+  // whether there is a scorecard of this id; opens it where asked
+  const read = (id, wanted = false) => {
+    const which = store.index.ids.indexOf(id);
+    if (wanted && which >= 0) {
+      query.reset();
+      open(which);
+    }
+    return which >= 0;
+  };
+
+  // the section that one reads is marked in the navigation
+  const follow = () => {
+    const links = new Map([...byId("nav").children].map((link) => [link.hash.slice(1), link]));
+    const seen = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries) {
+          const link = links.get(target.id);
+          if (isIntersecting) link.setAttribute("aria-current", "true");
+          else link.removeAttribute("aria-current");
+        }
+      },
+      { rootMargin: "-30% 0px -70% 0px" },
+    );
+    for (const id of links.keys()) seen.observe(byId(id));
   };
 
   const start = async () => {
@@ -75,17 +116,14 @@
       trouble(problem);
       return;
     }
-    overview.start(store.summary, (series, criterion, level) => {
-      query.show(series, criterion, level);
-      byId("cards").scrollIntoView();
-      list.focus();
-    });
+    overview.start(store.summary, show, read);
     list.start(open);
     card.start(close, (by) => open(list.step(by)));
     query.start(store.summary, update);
     update({ done: true });
     document.addEventListener("keydown", keys);
     paper();
+    follow();
     document.documentElement.dataset.ready = "true";
     performance.mark("kardia-ready");
   };

@@ -123,7 +123,7 @@ kardia.card = (() => {
         "div",
         { class: "verdict" },
         el(
-          "h4",
+          "h5",
           {},
           el(
             "span",

@@ -2,6 +2,7 @@
 // beside it: to a screen reader the canvas is one picture with a label.
 kardia.charts = (() => {
   const { el } = kardia.dom;
+  const NARROW = 560; // pixels of the window: less than a name and its line need beside each other
   const drawn = new Map();
   const waiting = new Map();
 
@@ -70,40 +71,58 @@ kardia.charts = (() => {
     ...more,
   });
 
-  // labels and how often each; counts is a list
-  const bars = (label, labels, counts, { height = 130, x = "", share = false, faint = [] } = {}) =>
+  // labels and how often each; with `scale`, the ends of an axis of numbers, the labels are the bars' middles on it
+  const bars = (label, labels, counts, { height = 130, x = "", scale = null } = {}) =>
     add("bars", label, height, () => ({
       type: "bar",
       data: {
-        labels,
+        labels: scale ? undefined : labels,
         datasets: [
           {
-            data: counts,
-            backgroundColor: counts.map((_, at) => colour(faint.includes(at) ? "faint" : "accent")),
+            data: scale ? counts.map((n, at) => ({ x: labels[at], y: n })) : counts,
+            backgroundColor: colour("accent"),
             borderRadius: 2,
-            categoryPercentage: 0.94,
+            categoryPercentage: scale ? 1 : 0.94,
             barPercentage: 0.94,
-            maxBarThickness: 64,
+            maxBarThickness: scale ? undefined : 64,
           },
         ],
       },
       options: {
         ...common(),
         scales: {
-          x: axis(x, { grid: { display: false }, ticks: { maxRotation: 0, autoSkipPadding: 12 } }),
+          x: axis(x, {
+            ...(scale ? { type: "linear", min: scale[0], max: scale[1], offset: false } : {}),
+            grid: { display: false },
+            ticks: { maxRotation: 0, autoSkipPadding: 12, ...(scale ? { stepSize: 0.1 } : {}) },
+          }),
           y: axis("", {
             beginAtZero: true,
-            ticks: { maxTicksLimit: 4, precision: share ? undefined : 0 },
+            ticks: { maxTicksLimit: 4, precision: 0 },
             border: { display: false },
           }),
+        },
+        plugins: {
+          legend: { display: false },
+          tooltip: {
+            displayColors: false,
+            callbacks: scale ? { title: ([item]) => span(labels, item.dataIndex, scale) } : {},
+          },
         },
       },
     }));
 
-  // rows of { name, value, low, high }: a point with its interval, one line each; `zero` draws where nothing differs
+  const span = (middles, at, [low, high]) => {
+    const half = (high - low) / middles.length / 2;
+    return `${(middles[at] - half).toFixed(2)} to ${(middles[at] + half).toFixed(2)}`;
+  };
+
+  // rows of { name, value, low, high }: a point with its interval, one line each; `zero` draws where nothing differs.
+  // Where there is little room, a name stands above its line
   const intervals = (label, rows, { min, max, zero = null, x = "" } = {}) => {
     const shown = rows.filter((row) => row.value !== null && row.value !== undefined);
     if (!shown.length) return null;
+    const narrow = window.innerWidth < NARROW;
     const points = {
       id: "points",
       afterDatasetsDraw(chart) {
@@ -119,14 +138,20 @@ kardia.charts = (() => {
           ctx.setLineDash([]);
         }
         shown.forEach((row, place) => {
+          const [across, down] = [scales.x.getPixelForValue(row.value), scales.y.getPixelForValue(place)];
           ctx.fillStyle = colour(row.warn ? "warn" : "accent");
           ctx.beginPath();
-          ctx.arc(scales.x.getPixelForValue(row.value), scales.y.getPixelForValue(place), 5, 0, 2 * Math.PI);
+          if (row.warn) {
+            // another shape, for who does not see the other colour
+            for (const [a, b] of [[0, -7], [7, 0], [0, 7], [-7, 0]]) ctx.lineTo(across + a, down + b);
+          } else {
+            ctx.arc(across, down, 5, 0, 2 * Math.PI);
+          }
           ctx.fill();
         });
       },
     };
-    return add("intervals", label, 56 + 28 * shown.length, () => ({
+    return add("intervals", label, 56 + (narrow ? 46 : 28) * shown.length, () => ({
       type: "bar",
       data: {
         labels: shown.map((row) => row.name),
@@ -141,9 +166,13 @@ kardia.charts = (() => {
       options: {
         ...common(),
         indexAxis: "y",
+        layout: { padding: { left: narrow ? 8 : 0, right: 10 } },
         scales: {
           x: axis(x, { min, max, border: { display: false } }),
-          y: axis("", { grid: { display: false }, ticks: { autoSkip: false } }),
+          y: axis("", {
+            grid: { display: false },
+            ticks: { autoSkip: false, mirror: narrow, labelOffset: narrow ? -16 : 0, padding: narrow ? 0 : 8, z: 1 },
+          }),
         },
         plugins: {
           legend: { display: false },
@@ -154,52 +183,63 @@ kardia.charts = (() => {
     }));
   };
 
-  // lists of [x, y] by name, and the diagonal on which expected is found
-  const lines = (label, series, { height = 280, x = "", y = "", diagonal = false, min, max } = {}) =>
-    add("lines", label, height, () => ({
+  // lists of [x, y] by name, or [x, y, n] where a point stands for n: the more, the larger; and the diagonal on which
+  // expected is found
+  const lines = (label, series, options) =>
+    add("lines", label, options.diagonal ? 260 : 280, () => curves(series, options));
+
+  const curves = (series, { x = "", y = "", diagonal = false, min, max }) => {
+    const most = Math.max(1, ...Object.values(series).flatMap((points) => points.map((point) => point[2] ?? 1)));
+    const drawn = Object.entries(series).map(([name, points], at) => ({
+      label: name,
+      data: points.map(([a, b, n]) => ({ x: a, y: b, n })),
+      showLine: true,
+      clip: 8,
+      borderColor: colour(at ? "warn" : "accent"),
+      backgroundColor: colour(at ? "warn" : "accent"),
+      pointStyle: at ? "rect" : "circle",
+      borderWidth: 1.5,
+      pointRadius: points.map((point) => (point[2] === undefined ? 4 : 2.5 + 4 * Math.sqrt(point[2] / most))),
+    }));
+    const expected = {
+      label: "as expected",
+      data: [
+        { x: min, y: min },
+        { x: max, y: max },
+      ],
+      showLine: true,
+      borderColor: colour("muted"),
+      borderDash: [3, 3],
+      borderWidth: 1,
+      pointRadius: 0,
+      pointStyle: "line",
+    };
+    return {
       type: "scatter",
-      data: {
-        datasets: [
-          ...Object.entries(series).map(([name, points], at) => ({
-            label: name,
-            data: points.map(([a, b]) => ({ x: a, y: b })),
-            showLine: true,
-            borderColor: colour(at ? "warn" : "accent"),
-            backgroundColor: colour(at ? "warn" : "accent"),
-            pointStyle: at ? "rect" : "circle",
-            borderWidth: 2,
-            pointRadius: 4,
-          })),
-          ...(diagonal
-            ? [
-                {
-                  label: "as expected",
-                  data: [
-                    { x: min, y: min },
-                    { x: max, y: max },
-                  ],
-                  showLine: true,
-                  borderColor: colour("muted"),
-                  borderDash: [3, 3],
-                  borderWidth: 1,
-                  pointRadius: 0,
-                },
-              ]
-            : []),
-        ],
-      },
+      data: { datasets: diagonal ? [...drawn, expected] : drawn },
       options: {
         ...common(),
-        scales: { x: axis(x, { min, max }), y: axis(y, diagonal ? { min, max } : {}) },
+        scales: {
+          x: axis(x, { min, max, ticks: diagonal ? { stepSize: 0.2 } : {} }),
+          y: axis(y, diagonal ? { min, max, ticks: { stepSize: 0.2 } } : {}),
+        },
         plugins: {
           legend: {
-            display: Object.keys(series).length + Number(diagonal) > 1,
+            display: drawn.length > 1,
             position: "bottom",
-            labels: { usePointStyle: true },
+            labels: { usePointStyle: true, boxHeight: 7 },
+          },
+          tooltip: {
+            displayColors: false,
+            callbacks: {
+              label: ({ dataset, raw }) =>
+                `${dataset.label}: ${raw.x.toFixed(2)}, ${raw.y.toFixed(2)}${raw.n === undefined ? "" : ` (n = ${raw.n})`}`,
+            },
           },
         },
       },
-    }));
+    };
+  };
 
   return { bars, intervals, lines };
 })();

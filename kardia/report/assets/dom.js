@@ -23,16 +23,39 @@ kardia.dom = (() => {
   const percent = (n, total) => {
     if (!total) return "–";
     const share = (100 * n) / total;
-    return `${share > 0 && share < 10 ? share.toFixed(1) : share.toFixed(0)} %`;
+    return `${share > 0 && share < 10 ? share.toFixed(1) : share.toFixed(0)}\u00a0%`;
   };
 
   const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
+  // a long name may be broken after its dots and underscores
+  const breakable = (name) =>
+    typeof name === "string"
+      ? name.split(/(?<=[._])(?=.)/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]))
+      : name;
+
+  // what is wider than the page can be scrolled by keyboard, and only that is a stop on the way through it
+  const wide = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const scrolls = target.scrollWidth > target.clientWidth + 1;
+      for (const [name, value] of [["tabindex", "0"], ["role", "region"]]) {
+        if (scrolls) target.setAttribute(name, value);
+        else target.removeAttribute(name);
+      }
+      if (scrolls) target.setAttribute("aria-label", target.querySelector("caption").textContent);
+      else target.removeAttribute("aria-label");
+    }
+  });
+
+  const scroller = (content) => {
+    const made = el("div", { class: "scroll" }, content);
+    wide.observe(made);
+    return made;
+  };
+
   // rows: lists of cells; a cell is text, a number that is already text, or an element. The first names its row.
   const table = (caption, columns, rows, { right = [], hideCaption = false } = {}) =>
-    el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    scroller(
       el(
         "table",
         {},
@@ -55,7 +78,7 @@ kardia.dom = (() => {
               {},
               row.map((cell, at) =>
                 at === 0
-                  ? el("th", { scope: "row" }, cell)
+                  ? el("th", { scope: "row" }, breakable(cell))
                   : el("td", { class: right.includes(at) ? "right" : null }, cell),
               ),
             ),
@@ -65,6 +88,9 @@ kardia.dom = (() => {
     );
 
   const details = (summary, ...children) => el("details", {}, el("summary", {}, summary), ...children);
+
+  // words that are told apart, for who does not see what they stand under
+  const said = (words, of) => [words, el("span", { class: "unseen" }, ` (${of})`)];
 
   // any JSON as a list of names and values
   const facts = (data) =>
@@ -95,5 +121,5 @@ kardia.dom = (() => {
     return el("span", { class: "bar", "aria-hidden": "true" }, inner);
   };
 
-  return { bar, byId, count, details, el, facts, number, percent, plural, table };
+  return { bar, breakable, byId, count, details, el, facts, number, percent, plural, said, table };
 })();

@@ -1,6 +1,6 @@
 // What stands above the scorecards: figures of each series, distributions, and what other commands found.
 kardia.overview = (() => {
-  const { bar, byId, count, details, el, facts, number, percent, plural, table } = kardia.dom;
+  const { bar, byId, count, details, el, facts, number, percent, plural, said, table } = kardia.dom;
   let show = () => {};
 
   const nameOf = (series) => `${series.rubric} · ${series.judge}`;
@@ -34,12 +34,12 @@ kardia.overview = (() => {
       el("figcaption", {}, "Scores"),
       kardia.charts.bars(
         `Histogram of ${plural(series.score.n, "score")}: mean ${number(series.score.mean)}, median ${number(series.score.median)}`,
-        edges.map((edge) => edge.toFixed(2)),
+        edges.map((edge) => edge + 0.5 / counts.length),
         counts,
-        { height: 170, x: "score, from 0 to 1" },
+        { height: 170, x: "score, from 0 to 1", scale: [0, 1] },
       ),
       details(
-        "The same as a table",
+        said("The same as a table", "scores"),
         table(
           "How many scores in each part",
           ["from", "to", "scorecards"],
@@ -50,22 +50,29 @@ kardia.overview = (() => {
     );
   };
 
+  // one cause is one row, however many criteria it has met
   const reasons = (series) =>
     series.reasons.length
       ? details(
           `Why criteria are unscored (${plural(series.reasons.length, "reason")})`,
-          table(
-            "Reasons",
-            ["criterion", "why", "times"],
-            series.reasons.map((one) => [one.criterion, el("span", { dir: "auto" }, one.why), count(one.n)]),
-            { right: [2] },
+          el(
+            "div",
+            { class: "sheet" },
+            table(
+              "Reasons",
+              ["why", "times", "criteria"],
+              series.reasons.map((one) => [el("span", { dir: "auto" }, one.why), count(one.n), one.criteria.join(", ")]),
+              { right: [1], hideCaption: true },
+            ),
           ),
         )
       : null;
 
   const origin = (series) =>
-    details(
-      "Where the numbers come from",
+    el(
+      "details",
+      { class: "origin" },
+      el("summary", {}, "Where the numbers come from"),
       facts({
         rubric: series.rubric,
         "rubric hash": series.rubric_hash,
@@ -75,12 +82,27 @@ kardia.overview = (() => {
         tokens: count(series.tokens),
         ...(series.cost === null ? {} : { cost: series.cost }),
       }),
-      series.provenance.map((one) => facts(one)),
+      details(
+        "All that the scorecards say of it",
+        series.provenance.map((one) => facts(one)),
+      ),
     );
+
+  const about = (summary) => {
+    const judges = new Set(summary.series.map((one) => one.judge));
+    const rubrics = new Set(summary.series.map((one) => one.rubric));
+    return (
+      `${plural(summary.cards, "scorecard")} of ${plural(summary.conversations, "conversation")}` +
+      ` · ${[...rubrics].join(", ")} · judge ${[...judges].join(", ")}`
+    );
+  };
 
   const overview = (summary) => {
     const home = byId("overview");
+    home.append(el("p", { id: "about" }, about(summary)));
     for (const note of summary.notes) home.append(el("p", { class: "note" }, note));
+    const trust = kardia.sections.gists(summary.sections);
+    if (trust) home.append(trust);
     summary.series.forEach((series) => {
       const inner = summary.series.length > 1 ? [el("h3", {}, nameOf(series))] : [];
       home.append(
@@ -99,7 +121,7 @@ kardia.overview = (() => {
       ["unscored", (one) => count(one.statuses.unscored || 0)],
       ["abstained", (one) => one.statuses.abstained || 0, true],
       ["not applicable", (one) => one.statuses.not_applicable || 0, true],
-      ["vetoes", (one) => (one.required ? one.vetoes : 0), true],
+      ["vetoes", (one) => (one.required || one.vetoes ? one.vetoes : ""), true],
     ].filter(([, cell, optional]) => !optional || series.criteria.some((one) => cell(one)));
     return el(
       "div",
@@ -107,7 +129,7 @@ kardia.overview = (() => {
       table(
         `Criteria of ${nameOf(series)} at a glance; a value of 1 is good`,
         columns.map(([name]) => name),
-        series.criteria.map((one) => columns.map(([, cell, optional]) => (optional ? count(cell(one)) : cell(one)))),
+        series.criteria.map((one) => columns.map(([, cell, optional]) => (optional && cell(one) !== "" ? count(cell(one)) : cell(one)))),
         { right: columns.map((_, at) => at).slice(1), hideCaption: true },
       ),
     );
@@ -158,7 +180,7 @@ kardia.overview = (() => {
           )
         : el("p", { class: "muted" }, "No scorecard has a level here."),
       details(
-        "Levels",
+        said("Levels", criterion.id),
         table(
           `Levels of ${criterion.id}`,
           ["level", "scorecards", "share", "what it means"],
@@ -189,42 +211,6 @@ kardia.overview = (() => {
     });
   };
 
-  const BLOCKS = {
-    text: (block) => el("p", { class: "said", dir: "auto" }, block.text),
-    finding: (block) =>
-      el(
-        "div",
-        { class: `finding ${block.warn ? "warn" : ""}` },
-        el("p", { dir: "auto" }, block.text),
-        block.todo ? el("p", { class: "todo", dir: "auto" }, block.todo) : null,
-      ),
-    facts: (block) => facts(block.facts),
-    table: (block) => {
-      const made = table(
-        block.caption,
-        block.columns,
-        block.rows.map((row) => row.map(cell)),
-        { right: block.right || [] },
-      );
-      return block.closed ? details(block.caption, made) : el("div", { class: "sheet" }, made);
-    },
-    intervals: (block) => figure(block.label, kardia.charts.intervals(block.label, block.rows, block)),
-    bars: (block) => figure(block.label, kardia.charts.bars(block.label, block.labels, block.counts, block)),
-    lines: (block) => figure(block.label, kardia.charts.lines(block.label, block.series, block)),
-  };
-
-  const figure = (label, chart) => (chart ? el("figure", {}, el("figcaption", {}, label), chart) : null);
-
-  const cell = (value) => (value === null || value === undefined ? "–" : String(value));
-
-  const section = (one) =>
-    el(
-      "section",
-      { id: one.id, "aria-labelledby": `${one.id}-h` },
-      el("h2", { id: `${one.id}-h` }, one.title),
-      one.blocks.map((block) => (BLOCKS[block.type] ? BLOCKS[block.type](block) : null)),
-    );
-
   const navigation = (summary) => {
     const targets = [
       ["overview", "Overview"],
@@ -235,18 +221,13 @@ kardia.overview = (() => {
     byId("nav").append(...targets.map(([id, name]) => el("a", { href: `#${id}` }, name)));
   };
 
-  const start = (summary, onShow) => {
+  // onShow: the cards at a level; onRead: the card of an id
+  const start = (summary, onShow, onRead) => {
     show = onShow;
-    const judges = new Set(summary.series.map((one) => one.judge));
-    const rubrics = new Set(summary.series.map((one) => one.rubric));
-    byId("about").append(
-      `${plural(summary.cards, "scorecard")} of ${plural(summary.conversations, "conversation")}`,
-      ` · ${[...rubrics].join(", ")} · judge ${[...judges].join(", ")}`,
-    );
     navigation(summary);
     overview(summary);
     criteria(summary);
-    byId("sections").append(...summary.sections.map(section));
+    byId("sections").append(...summary.sections.map((one) => kardia.sections.section(one, onRead)));
     byId("foot").append(
       `Made by kardia ${summary.kardia} of ${summary.file}. This page is one file and asks no network; `,
       "it holds the texts of conversations: treat it as you treat those.",

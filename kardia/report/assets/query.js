@@ -239,6 +239,7 @@ kardia.query = (() => {
     timer = setTimeout(search, 180);
   };
 
+  // shows everything, in the file's order
   const reset = () => {
     byId("query").reset();
     fillCriteria();
@@ -271,5 +272,5 @@ kardia.query = (() => {
     byId("clear").addEventListener("click", reset);
   };
 
-  return { result, show, start };
+  return { reset, result, show, start };
 })();

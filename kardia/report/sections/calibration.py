@@ -1,137 +1,148 @@
-"""A calibration artifact as a section: which criteria it corrects, and how far its values could be believed before
-and after."""
+"""A calibration as a section: which criteria it corrects, and how far its values could be believed before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from kardia.report.sections.blocks import Block, Section, facts, figure, lines, table, text
+from kardia.calibration.artifact import Calibration, Figure, Figures, Rule
+from kardia.report.sections.blocks import (
+    Block,
+    Section,
+    counted,
+    facts,
+    figure,
+    finding,
+    fold,
+    grid,
+    lines,
+    number,
+    table,
+    text,
+)
+from kardia.report.sections.bound import Bound
 
 __all__ = ["calibration_section"]
 
-_BINS = ("reliability", "bins")
-_ERRORS = ("ece", "expected_calibration_error")
+_SIDES = ("before", "after")
+_UNCHANGED = "none"
 
 
-def calibration_section(data: Mapping[str, Any], bound: Sequence[tuple[str, str, str]]) -> Section:
+def calibration_section(found: Calibration, bound: Bound | None = None) -> Section:
     """A calibration as a section.
 
     Args:
-        data: the artifact: `rubric` and `judge` with a `hash` each, and `criteria`: id → what was fitted. Where a
-            criterion has `reliability` (or `bins`), a list of `predicted`, `observed` and `n`, it is drawn; where it
-            has `ece`, or `before` and `after` with one each, it is a column; likewise `kappa` and `bias` of both.
-        bound: of each series in the report: what is `name@version` of its rubric, the rubric's hash, the judge's hash.
+        found: what `kardia calibrate` made.
+        bound: what made the scores beside it.
     """
-    blocks: list[Block] = list(_staleness(data, bound))
-    criteria = data.get("criteria")
-    if isinstance(criteria, Mapping) and criteria:
-        blocks += _criteria(criteria)
-    left_out = data.get("left_out")
-    if isinstance(left_out, Mapping):
-        blocks += [text(f"{key} is left as it is: {why}.") for key, why in left_out.items()]
-    own = ("criteria", "made", "left_out")
-    rest = {key: value for key, value in data.items() if key not in own and _is_small(value)}
-    blocks.append(facts({**rest, **(data["made"] if isinstance(data.get("made"), Mapping) else {})}))
-    return {"id": "calibration", "nav": "Calibration", "title": "Calibration", "blocks": blocks}
-
-
-def _staleness(data: Mapping[str, Any], bound: Sequence[tuple[str, str, str]]) -> Iterator[Block]:
-    """Whether it is bound to what made these scores; a calibration of something else says nothing about them."""
-    for key, place in (("rubric", 1), ("judge", 2)):
-        told = data.get(key)
-        known = told.get("hash") if isinstance(told, Mapping) else data.get(f"{key}_hash")
-        if known and known not in {one[place] for one in bound}:
-            yield {
-                "type": "finding",
-                "text": f"The calibration is stale: it is bound to another {key} than the one that made these scores.",
-                "todo": "Calibrate again with this rubric and this judge.",
-                "warn": True,
-            }
-
-
-def _criteria(criteria: Mapping[str, Any]) -> Iterator[Block]:
-    errors = {
-        key: (_error(one.get("before", one)), _error(one.get("after")))
-        for key, one in criteria.items()
-        if isinstance(one, Mapping)
+    blocks: list[Block] = [] if bound is None else list(_staleness(found, bound))
+    stale = bool(blocks)
+    changed = {key: rule for key, rule in found.criteria.items() if rule.method != _UNCHANGED}
+    same = {key: rule for key, rule in found.criteria.items() if rule.method == _UNCHANGED}
+    gist = _gist(changed, len(found.criteria))
+    blocks.append(text(gist))
+    blocks.append(_errors({**changed, **same}))
+    if changed:
+        blocks.append(_levels("What it does to levels and to the mean, on replies that it had not seen", changed))
+    blocks.append(
+        text(
+            "In the diagrams a point stands for replies with like values, a larger one for more of them. On the dotted "
+            "line the judge's value is what people said."
+        )
+    )
+    if changed:
+        blocks.append(grid(_reliability(key, rule) for key, rule in changed.items()))
+    if same:
+        label = "Reliability of the criteria that stay as they are"
+        blocks.append(fold(label, [grid(_reliability(key, rule) for key, rule in same.items())]))
+    if found.left_out:
+        columns = ("criterion", "why it is left as it is")
+        blocks.append(table("Criteria without a calibration", columns, list(found.left_out.items()), left=2))
+    made = found.made
+    origin = {"rubric": found.rubric.model_dump(), "judge": found.judge.model_dump(), **made.model_dump()}
+    blocks.append(facts("Where the calibration comes from", origin))
+    return {
+        "id": "calibration",
+        "nav": "Calibration",
+        "title": "Calibration",
+        "gist": "It is stale: it was made for another rubric or another judge." if stale else gist,
+        "blocks": blocks,
     }
-    if any(before or after for before, after in errors.values()):
-        yield table(
-            "Expected calibration error by criterion",
-            ("criterion", "method", "n", "before", "after"),
-            [
-                (key, criteria[key].get("method"), criteria[key].get("n"), before, after)
-                for key, (before, after) in errors.items()
-            ],
-            left=2,
-        )
-    levels = [(key, one["before"], one["after"]) for key, one in criteria.items() if _has_levels(one)]
-    if levels:
-        yield table(
-            "What it does to levels and to the mean, on replies that it had not seen",
-            ("criterion", "κ before", "κ after", "bias before", "bias after"),
-            [
-                (key, *(figure(side[name]) for name in ("kappa", "bias") for side in (before, after)))
-                for key, before, after in levels
-            ],
-        )
-    for key, one in criteria.items():
-        if not isinstance(one, Mapping):
-            continue
-        curves = {name: _bins(one.get(name, one if name == "before" else None)) for name in ("before", "after")}
-        drawn = {name: points for name, points in curves.items() if points}
-        if drawn:
-            yield lines(
-                f"Reliability of {key}",
-                {name: [[predicted, observed] for predicted, observed, _ in points] for name, points in drawn.items()},
-                x="the judge's value",
-                y="what people said",
-                diagonal=True,
-            )
-            yield table(
-                f"Reliability of {key}, as a table",
-                ("", "the judge's value", "what people said", "n"),
-                [
-                    (name, f"{predicted:.2f}", f"{observed:.2f}", n)
-                    for name, points in drawn.items()
-                    for predicted, observed, n in points
-                ],
-                closed=True,
-            )
-    if not any(before or after for before, after in errors.values()):
-        yield text(f"It corrects {', '.join(criteria)}.")
 
 
-def _has_levels(one: Any) -> bool:
-    sides = [one.get("before"), one.get("after")] if isinstance(one, Mapping) else []
-    return bool(sides) and all(
-        isinstance(side, Mapping) and isinstance(side.get("kappa"), Mapping) and isinstance(side.get("bias"), Mapping)
-        for side in sides
+def _gist(changed: Mapping[str, Rule], n: int) -> str:
+    of = counted(n, "criterion", "criteria")
+    if not changed:
+        return f"It corrects none of {of}: nothing that was tried is better by more than chance."
+    names = ", ".join(changed)
+    return f"It corrects {len(changed):,} of {of}: {names}."
+
+
+def _staleness(found: Calibration, bound: Bound) -> Iterator[Block]:
+    """Whether it is bound to what made these scores; a calibration of something else says nothing about them."""
+    fits = {"rubric": found.rubric.hash in bound.rubrics, "judge": bound.knows(found.judge.hash)}
+    for key, known in fits.items():
+        if not known:
+            sentence = f"The calibration is stale: it is bound to another {key} than the one that made these scores."
+            yield finding([sentence], "Calibrate again with this rubric and this judge.", "high")
+
+
+def _errors(criteria: Mapping[str, Rule]) -> Block:
+    return table(
+        "Expected calibration error (ECE) by criterion, on replies that the correction had not seen",
+        ("criterion", "correction", "n", "ECE before", "ECE after", "squared error", "changes by"),
+        [
+            (
+                key,
+                "stays as it is" if rule.method == _UNCHANGED else rule.method,
+                rule.n,
+                _told(rule.before.ece, 3),
+                *(
+                    ("", _told(rule.before.brier, 3), "")
+                    if rule.method == _UNCHANGED
+                    else (
+                        _told(rule.after.ece, 3),
+                        _told(rule.before.brier, 3),
+                        figure(rule.change.brier.model_dump(), 3, signed=True),
+                    )
+                ),
+            )
+            for key, rule in criteria.items()
+        ],
+        left=2,
     )
 
 
-def _error(one: Any) -> str | None:
-    if not isinstance(one, Mapping):
-        return None
-    found = next((one[key] for key in _ERRORS if one.get(key) is not None), None)
-    if isinstance(found, Mapping) and "value" in found:
-        return figure({"low": None, "high": None, **found}, 3)
-    return f"{found:.3f}" if isinstance(found, (int, float)) else None
+def _told(told: Figure, digits: int) -> str | None:
+    return number(told.value, digits)
 
 
-def _bins(one: Any) -> list[tuple[float, float, int]]:
-    if not isinstance(one, Mapping):
-        return []
-    found: list[Any] = next((one[key] for key in _BINS if isinstance(one.get(key), list)), [])
-    rows: list[tuple[float, float, int]] = []
-    for row in found:
-        if isinstance(row, Mapping):
-            predicted, observed = row.get("predicted"), row.get("observed")
-            if isinstance(predicted, (int, float)) and isinstance(observed, (int, float)):
-                rows.append((float(predicted), float(observed), int(row.get("n", 0))))
-    return rows
+def _levels(caption: str, criteria: Mapping[str, Rule]) -> Block:
+    return table(
+        caption,
+        ("criterion", "κ before", "κ after", "bias before", "bias after"),
+        [
+            (
+                key,
+                *(figure(side.kappa.model_dump()) for side in (rule.before, rule.after)),
+                *(figure(side.bias.model_dump(), signed=True) for side in (rule.before, rule.after)),
+            )
+            for key, rule in criteria.items()
+        ],
+    )
 
 
-def _is_small(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool)) or (isinstance(value, Mapping) and len(value) <= 6)
+def _reliability(key: str, rule: Rule) -> Block:
+    """What people said of replies with like values; where nothing is corrected, there is one curve."""
+    known: dict[str, Figures] = dict(zip(_SIDES, (rule.before, rule.after), strict=True))
+    if rule.method == _UNCHANGED:
+        known = {"as it is": rule.before}
+    drawn = {name: [(one.predicted, one.observed, one.n) for one in side.bins] for name, side in known.items()}
+    beside = table(
+        f"Reliability of {key}, as a table",
+        ("", "the judge's value", "what people said", "n"),
+        [(name, number(at), number(said), n) for name, points in drawn.items() for at, said, n in points],
+        closed=True,
+    )
+    return lines(
+        f"Reliability of {key}", drawn, beside=beside, x="the judge's value", y="what people said", diagonal=True
+    )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from kardia.diagnose.finding import KINDS
 from kardia.report.sections.blocks import (
     Block,
     Section,
+    counted,
     figure,
     finding,
     interval_row,
     intervals,
     lines,
+    sentence,
     table,
     text,
 )
+from kardia.report.sections.bound import Bound
 
 __all__ = ["diagnosis_section"]
 
@@ -35,25 +40,31 @@ _NAMES = {
 """Figure → what a reader makes of it; others go by their own names."""
 
 
-def diagnosis_section(data: Mapping[str, Any]) -> Section:
-    """Args: data: `Diagnosis.to_json()`."""
+def diagnosis_section(data: Mapping[str, Any], bound: Bound | None = None) -> Section:
+    """A diagnosis as a section.
+
+    Args:
+        data: `Diagnosis.to_json()`.
+        bound: what made the scores beside it.
+    """
+    blocks: list[Block] = []
+    of = data["scores"]
+    if bound is not None:
+        again = "Run `kardia diagnose` on these scores."
+        blocks += bound.remarks("The diagnosis", [of["rubric_hash"]], [of["judge_hash"]], again)
     found = data["findings"]
-    blocks: list[Block] = [finding(each["sentence"], each["advice"], warn=each["severity"] == "high") for each in found]
-    if not found:
-        blocks.append(text("Nothing was found that is certain."))
-    numbers = {
-        f"{each['kind'].replace('_', ' ')}{': ' + each['criterion'] if each['criterion'] else ''}": each["numbers"]
-        for each in found
-    }
+    told = _gist(found)
+    gist = Bound.gist(blocks, told)
+    blocks.append(text(told))
+    blocks += _findings(found)
     rows = [
-        (name, _name(key), figure(number, 3), number["n"])
-        for name, figures in numbers.items()
-        for key, number in figures.items()
+        (each["kind"].replace("_", " "), each["criterion"] or "score", _name(key), figure(number, 3), number["n"])
+        for each in found
+        for key, number in each["numbers"].items()
     ]
     if rows:
-        blocks.append(
-            table("The figures of the findings", ("finding", "figure", "value", "n"), rows, left=2, closed=True)
-        )
+        columns = ("finding", "of", "figure", "value", "n")
+        blocks.append(table("The figures of the findings", columns, rows, left=3, closed=True))
     overall = data["overall"]
     if overall:
         blocks.append(
@@ -69,7 +80,30 @@ def diagnosis_section(data: Mapping[str, Any]) -> Section:
         blocks.append(
             table("What was not looked at", ("check", "why"), list(data["skipped"].items()), left=2, closed=True)
         )
-    return {"id": "diagnostics", "nav": "Diagnostics", "title": "Diagnostics", "blocks": blocks}
+    return {"id": "diagnostics", "nav": "Diagnostics", "title": "Diagnostics", "gist": gist, "blocks": blocks}
+
+
+def _gist(found: list[Mapping[str, Any]]) -> str:
+    if not found:
+        return "Nothing was found that is certain."
+    counts = Counter(each["severity"] for each in found)
+    told = ", ".join(f"{counts[key]:,} {key}" for key in ("high", "medium", "low") if counts[key])
+    return f"{counted(len(found), 'finding')}, by severity: {told}."
+
+
+def _findings(found: list[Mapping[str, Any]]) -> list[Block]:
+    """One block for all of a kind that ask for the same: thirty pairs of criteria that move together are one matter."""
+    matters: dict[tuple[str, str, str], list[str]] = {}
+    for each in found:
+        matters.setdefault((each["severity"], each["kind"], each["advice"]), []).append(each["sentence"])
+    return [
+        finding(sentences, sentence(advice), severity, _capital(KINDS.get(kind, kind.replace("_", " "))))
+        for (severity, kind, advice), sentences in matters.items()
+    ]
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _name(key: str) -> str:
@@ -100,17 +134,11 @@ def _steps(steps: list[Mapping[str, Any]]) -> list[Block]:
     """The training judge and its reference along the training."""
     if not steps:
         return []
-    return [
-        lines(
-            "Mean score over training steps",
-            {name: [[step["to"], step[name]] for step in steps] for name in ("judge", "reference")},
-            x="step",
-            y="mean score",
-        ),
-        table(
-            "Mean score over training steps, as a table",
-            ("to step", "judge", "reference", "n"),
-            [(f"{step['to']:g}", f"{step['judge']:.3f}", f"{step['reference']:.3f}", step["n"]) for step in steps],
-            closed=True,
-        ),
-    ]
+    beside = table(
+        "Mean score over training steps, as a table",
+        ("to step", "judge", "reference", "n"),
+        [(f"{step['to']:g}", f"{step['judge']:.3f}", f"{step['reference']:.3f}", step["n"]) for step in steps],
+        closed=True,
+    )
+    curves = {name: [[step["to"], step[name]] for step in steps] for name in ("judge", "reference")}
+    return [lines("Mean score over training steps", curves, beside=beside, x="step", y="mean score")]
