@@ -170,21 +170,23 @@ def confirmed(record: Record) -> tuple[Finding, ...]:
     """The findings, the weightiest first: Holm's procedure over all claims, and what was counted.
 
     Where a claim about the score holds, those of the same kind about criteria are named in it, and are none of their
-    own.
+    own; it is then as severe as the gravest of them.
     """
     ordered = sorted(record.claims, key=lambda claim: claim.p)
     families = Counter(map(_family, ordered))
     corrected = holm([claim.p for claim in ordered], [1.0 / families[_family(claim)] for claim in ordered])
     kept = [claim.finding for claim, p in zip(ordered, corrected, strict=True) if p <= ALPHA and claim.large]
+    rank = {"high": 0, "medium": 1, "low": 2}
     found = [*record.certain]
     for finding in kept:
         whole = next((other for other in kept if other.kind == finding.kind and other.criterion is None), None)
         if finding is whole:
-            inside = tuple(other.criterion for other in kept if other.kind == finding.kind and other.criterion)
-            found.append(replace(finding, criteria=(*finding.criteria, *inside)))
+            inside = [other for other in kept if other.kind == finding.kind and other.criterion]
+            names = tuple(other.criterion for other in inside if other.criterion)
+            gravest = min((finding.severity, *(other.severity for other in inside)), key=rank.__getitem__)
+            found.append(replace(finding, severity=gravest, criteria=(*finding.criteria, *names)))
         elif whole is None:
             found.append(finding)
-    rank = {"high": 0, "medium": 1, "low": 2}
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda each: (rank[each.severity], order[each.kind], each.criterion or "")))
 

@@ -37,7 +37,7 @@ def test_a_share_of_nothing_says_why() -> None:
 
 
 def test_holm_goes_on_until_one_fails() -> None:
-    ps = [ALPHA / 3, ALPHA / 2, ALPHA * 1.01]
+    ps = [ALPHA / 3.01, ALPHA / 2.01, ALPHA * 1.01]
     claims = [Claim(finding(criterion=f"c{place}"), p, True) for place, p in enumerate(ps)]
     assert [each.criterion for each in confirmed(record(*claims))] == ["c0", "c1"]
     # the second fails, and takes the third with it
@@ -57,6 +57,22 @@ def test_a_claim_about_the_score_takes_in_those_about_criteria() -> None:
         ("length", None, ("a", "b")),
         ("noise", "a", ()),
     ]
+
+
+def test_what_is_taken_in_does_not_become_harmless() -> None:
+    claims = [Claim(finding(), 0.0, True), Claim(finding(criterion="a", severity="high"), 0.0, True)]
+    assert [(each.severity, each.criteria) for each in confirmed(record(*claims))] == [("high", ("a",))]
+
+
+def test_many_criteria_take_nothing_from_the_score() -> None:
+    """Each kind weighs the same, once over all and once by criterion."""
+    many = [Claim(finding("redundant", f"c{place}"), 1.0, True) for place in range(500)]
+    whole = Claim(finding("length"), ALPHA / 2.01, True)
+    assert [each.kind for each in confirmed(record(*many, whole))] == ["length"]
+    # too generous and too strict are one question, whichever way the answers fall: each of two has half of its weight
+    for p, holds in ((ALPHA / 4.01, True), (ALPHA / 3.9, False)):
+        off = [Claim(finding("generous", "a"), p, True), Claim(finding("strict", "b"), 1.0, True)]
+        assert bool(confirmed(record(*off, *many))) is holds
 
 
 def test_the_weightiest_come_first() -> None:

@@ -11,7 +11,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -152,17 +152,46 @@ def scaled(low: int, high: int, criteria: int = 2) -> Rubric:
     return making.make(*(made(f"c{number}", **bounds) for number in range(criteria)), name="probed", title="Probed")
 
 
+@dataclass(frozen=True)
+class Text:
+    """A text of a design, and what does not hang on the judge.
+
+    Attributes:
+        probe, way: None of the replies as they are.
+        true: how good it is.
+        noise: one standard normal value a criterion.
+        key: of what a flaw draws for it.
+    """
+
+    probe: str | None
+    way: str | None
+    text: str
+    true: float
+    noise: tuple[float, ...]
+    key: str
+
+
 @cache
-def design(seed: int, n: int, grouped: bool) -> Design:
+def design(seed: int, n: int, grouped: bool) -> tuple[Design, list[Text]]:
     """All probes of so many conversations. Of four in a group the replies are of one kind, more or less."""
-    draw = random.Random(f"groups {seed}")
-    means = [draw.uniform(0.3, 0.8) for _ in range(n)]
+    rng = random.Random(f"groups {seed}")
+    means = [rng.uniform(0.3, 0.8) for _ in range(n)]
     found = talks(seed, n)
     for number, conversation in enumerate(found) if grouped else ():
-        quality = min(0.95, max(0.05, draw.gauss(means[number // 4], 0.15)))
+        quality = min(0.95, max(0.05, rng.gauss(means[number // 4], 0.15)))
         told = {**conversation.metadata, "quality": quality, "group": number // 4}
         found[number] = replace(conversation, metadata=told)
-    return designed(found, RUBRIC, PROBES, seed=seed)
+    made = designed(found, RUBRIC, PROBES, seed=seed)
+    ways = {case.after: (case.probe, case.variant.partition(", ")[0]) for case in made.cases}
+    texts = []
+    for place, conversation in enumerate(made.texts):
+        text, given = conversation.messages[-1].content, conversation.metadata
+        key = f"{seed} {conversation.id} {text}"
+        draw = random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
+        true = given["quality"] if given["words"] in " ".join(re.findall(r"\w+", text.lower())) else 0.0
+        noise = tuple(draw.gauss(0.0, 1.0) for _ in range(2))
+        texts.append(Text(*ways.get(place, (None, None)), text, true, noise, key))
+    return made, texts
 
 
 def judged(
@@ -175,41 +204,25 @@ def judged(
     noise: float = 0.03,
 ) -> JudgeProbes:
     """What all probes say of a judge that was never asked: its levels are worked out, which is fast."""
-    made = design(seed, n, grouped)
-    ways = {case.after: (case.probe, case.variant.partition(", ")[0]) for case in made.cases}
-    scales = {
-        criterion.id: [(level, criterion.value(level)) for level in criterion.levels] for criterion in rubric.criteria
-    }
-    outcomes = [
-        _outcome(seed, conversation, ways.get(place, (None, None)), scales, flaw, noise)
-        for place, conversation in enumerate(made.texts)
-    ]
+    made, texts = design(seed, n, grouped)
+    scales = [[(level, each.value(level)) for level in each.levels] for each in rubric.criteria]
+    names = [each.id for each in rubric.criteria]
+    outcomes = [_outcome(text, names, scales, flaw, noise) for text in texts]
     given = Given(JudgeProfile(name="planted", backend="fake"), outcomes, outcomes[: made.originals])
     return judged_by(given, made, PROBES, terms_of(rubric, tolerance=None, unsteady=UNSTEADY, seed=seed))
 
 
 def _outcome(
-    seed: int,
-    conversation: Conversation,
-    way: tuple[Any, Any],
-    scales: dict[str, list[tuple[Any, float]]],
-    flaw: Flaw | None,
-    noise: float,
+    text: Text, names: list[str], scales: list[list[tuple[Any, float]]], flaw: Flaw | None, noise: float
 ) -> Outcome:
-    text, given = conversation.messages[-1].content, conversation.metadata
-    key = f"{seed} {conversation.id} {text}"
-    draw = random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
-    true = given["quality"] if given["words"] in " ".join(re.findall(r"\w+", text.lower())) else 0.0
-    levels: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    for number, (name, scale) in enumerate(scales.items()):
+    levels: dict[str, Any] = dict.fromkeys(names)
+    values: dict[str, Any] = dict.fromkeys(names)
+    for number, (name, scale) in enumerate(zip(names, scales, strict=True)):
         steps = len(scale) - 1
-        quality: float | None = true + draw.gauss(0.0, noise)
+        quality: float | None = text.true + noise * text.noise[number]
         if flaw is not None and quality is not None:
-            quality = flaw(Seen(*way, text, number, steps, f"{key} {number}"), quality)
-        if quality is None or not text.strip():
-            levels[name] = values[name] = None
-        else:
+            quality = flaw(Seen(text.probe, text.way, text.text, number, steps, f"{text.key} {number}"), quality)
+        if quality is not None and text.text.strip():
             levels[name], values[name] = scale[min(steps, max(0, round(steps * quality)))]
     known = [value for value in values.values() if value is not None]
-    return Outcome(sum(known) / len(known) if len(known) == len(values) else None, values, levels)
+    return Outcome(sum(known) / len(known) if len(known) == len(names) else None, values, levels)

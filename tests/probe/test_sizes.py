@@ -21,7 +21,7 @@ FIVE, YES_OR_NO, THREE, HUNDRED = (planted.scaled(*ends) for ends in ((1, 5), (0
 @pytest.fixture(autouse=True)
 def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are half of what it takes to be a finding; rough ones do."""
-    monkeypatch.setattr(shifts, "RESAMPLES", 400)
+    monkeypatch.setattr(shifts, "RESAMPLES", 200)
 
 
 def counted(flaw: Flaw | None = None, **how: object) -> dict[tuple[str, str], int]:
