@@ -16,7 +16,8 @@ from kardia.judgment import Judgment, Scorecard
 from kardia.rubric.rubric import Rubric
 
 ORDINALS = ("warm", "clear", "apt", "honest")
-RUBRIC = make(*(ordinal(name) for name in ORDINALS), binary("demeans", good="no", required={"else_score": 0}))
+DEMEANS = binary("demeans", good="no", required={"else_score": 0})
+RUBRIC = make(*(ordinal(name) for name in ORDINALS), DEMEANS)
 WORDS = ("today", "sounds", "hard", "and", "you", "are", "not", "alone", "with", "it")
 
 
@@ -58,19 +59,24 @@ class World:
 
 
 Bias = Callable[[Reply, str], float]
-"""What a judge adds to the level of a criterion."""
+"""What a judge adds to the level of a criterion, in levels of five."""
 
 
-def levels(world: World, seed: int, bias: Bias, noise: float) -> list[dict[str, int]]:
-    """What somebody says of each reply: the truth, with noise and a bias, as whole levels."""
+def levels(world: World, seed: int, bias: Bias, noise: float, rubric: Rubric = RUBRIC) -> list[dict[str, Any]]:
+    """What somebody says of each reply: the truth, with noise and a bias, on the scales that there are."""
     rng = random.Random(f"{world.seed} {seed}")
     return [
         {
-            name: min(5, max(1, round(reply.quality[name] + rng.gauss(0, noise) + bias(reply, name))))
+            name: _level(rubric.by_id[name].levels, reply.quality[name] + rng.gauss(0, noise) + bias(reply, name))
             for name in ORDINALS
         }
         for reply in world.replies
     ]
+
+
+def _level(scale: Sequence[Any], latent: float) -> Any:
+    steps = len(scale) - 1
+    return scale[min(steps, max(0, round((latent - 1) / 4 * steps)))]
 
 
 def fair(_: Reply, __: str) -> float:
@@ -93,7 +99,7 @@ def cards(
         change: what else is done to the judgments of a reply, before they are aggregated.
     """
     found: list[dict[str, Any]] = []
-    for reply, said in zip(world.replies, levels(world, seed, bias, noise), strict=True):
+    for reply, said in zip(world.replies, levels(world, seed, bias, noise, rubric), strict=True):
         judgments: dict[str, Judgment] = {}
         for criterion in rubric.criteria:
             level = said.get(criterion.id, "yes" if reply.demeans else "no")
@@ -127,7 +133,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-def write_labels(path: Path, world: World, *, seed: int = 99, noise: float = 0.4) -> Path:
+def write_labels(path: Path, world: World, *, seed: int = 99, noise: float = 0.4, rubric: Rubric = RUBRIC) -> Path:
     """What a person says of every reply: a wide file."""
-    said = levels(world, seed, fair, noise)
+    said = levels(world, seed, fair, noise, rubric)
     return write(path, [{"id": reply.id, **each} for reply, each in zip(world.replies, said, strict=True)])

@@ -112,7 +112,7 @@ def test_a_criterion_that_differs_between_prompts_alone_is_dead(tmp_path: Path) 
 
 def test_the_ends_of_a_scale(tmp_path: Path) -> None:
     def at_ends(reply: Reply, judgments: dict[str, Judgment]) -> None:
-        odd = hash_of(reply) % 20 == 0
+        odd = hash_of(reply) % 10 == 0
         judgments["warm"] = Judgment("warm", "scored", 4 if odd else 5, 0.75 if odd else 1.0)
         judgments["clear"] = Judgment("clear", "scored", 2 if odd else 1, 0.25 if odd else 0.0)
 
