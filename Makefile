@@ -20,7 +20,7 @@ $(BASE): pyproject.toml constraints.txt
 	touch $@
 
 $(SETUP): $(BASE)
-	$(PIP) -e '.[local,offline,litellm,parquet,datasets,dev]'
+	$(PIP) -e '.[local,offline,litellm,parquet,datasets,ray,postgres,docs,dev]'
 	touch $@
 
 setup: $(SETUP) ## set up .venv with everything
