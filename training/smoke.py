@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent / "smoke"
-EVERY = 6
+EVERY = 4
 """Every n-th situation of a topic is held out."""
 GOOD, PLAIN = 3, 3
 """Good and plain replies that are shown to each situation."""

@@ -44,7 +44,7 @@ def test_the_files_are_what_the_script_writes(made):
 
 def test_every_situation_is_told_once_and_every_topic_has_its_texts():
     told = [each["c"] for topic in TOPICS for each in topic["situations"]]
-    assert len(told) == len(set(told)) == 16 * 36
+    assert len(told) == len(set(told)) == 10 * 36
     for topic in TOPICS:
         assert topic["felt"] in ANYBODY
         assert {each["e"] for each in topic["situations"]} <= set(EMOTIONS)
@@ -58,15 +58,15 @@ def test_nothing_that_is_held_out_is_learnt_from(made):
     held = {row["messages"][0]["content"] for row in rows(made["held_out.jsonl"])}
     trained = {row["messages"][0]["content"] for row in rows(made["prompts.jsonl"])}
     shown = {row["messages"][0]["content"] for row in rows(gzip.decompress(made["demonstrations.jsonl.gz"]))}
-    assert len(held) == 96
-    assert len(trained) == 480
+    assert len(held) == 90
+    assert len(trained) == 270
     assert not held & trained
     assert shown == trained
 
 
 def test_good_replies_are_of_the_topic_and_plain_ones_of_none(made):
     shown = rows(gzip.decompress(made["demonstrations.jsonl.gz"]))
-    assert len(shown) == 480 * (SMOKE.GOOD + SMOKE.PLAIN)
+    assert len(shown) == 270 * (SMOKE.GOOD + SMOKE.PLAIN)
     topics = {topic["topic"]: topic for topic in TOPICS}
     for row in shown:
         name, _, number = row["id"].rsplit("-", 2)
@@ -82,8 +82,8 @@ def test_good_replies_are_of_the_topic_and_plain_ones_of_none(made):
 def test_the_recipe_is_sound():
     recipe = load_recipe(str(ROOT / "training" / "smoke.yaml"), [])
     found = prepare(recipe, dry=True)
-    assert len(found.train) == 480
-    assert len(found.held_out) == 96
+    assert len(found.train) == 270
+    assert len(found.held_out) == 90
     assert found.rubric is not None
     assert {found.judges.reward, found.judges.second} == {"embedded", "words"}
     assert recipe.model.config is not None  # built here: nothing is fetched
