@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage bench-engine smoke chaos conformance clean
+.PHONY: help demo setup test lint types coverage bench-engine smoke chaos conformance build licences sbom audit release clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -20,7 +20,7 @@ $(BASE): pyproject.toml constraints.txt
 	touch $@
 
 $(SETUP): $(BASE)
-	$(PIP) -e '.[local,offline,litellm,parquet,datasets,ray,postgres,docs,dev]'
+	$(PIP) -e '.[local,offline,litellm,parquet,datasets,ray,postgres,docs,release,dev]'
 	touch $@
 
 setup: $(SETUP) ## set up .venv with everything
@@ -36,8 +36,8 @@ test: $(SETUP) lint types ## run every check and test
 	$(PYTEST)
 
 lint: $(SETUP) ## ruff
-	$(BIN)/ruff check kardia tests benchmarks training
-	$(BIN)/ruff format --check kardia tests benchmarks training
+	$(BIN)/ruff check kardia tests benchmarks training .ci
+	$(BIN)/ruff format --check kardia tests benchmarks training .ci
 
 types: $(SETUP) ## mypy, strict
 	$(BIN)/mypy
@@ -72,6 +72,22 @@ conformance: $(SETUP) ## run verl's, OpenRLHF's and verifiers' own code with kar
 	$(call conform,verl,--no-deps verl==0.9.1,ray omegaconf hydra-core 'tensordict>=0.8$(comma)<=0.10$(comma)!=0.9.0' codetiming torchdata cachetools pillow TransferQueue)
 	$(call conform,openrlhf,--no-deps openrlhf==0.11.2,pylatexenc sympy)
 	$(call conform,verifiers,verifiers==0.4.0 pytest,)
+
+build: $(SETUP) ## build what is distributed into dist/, and check its metadata
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+licences: $(SETUP) ## check the dependencies' licences and write docs/licences.md
+	$(BIN)/python .ci/licences.py --write
+
+sbom: $(SETUP) ## write the software bill of materials to build/sbom.cdx.json
+	$(BIN)/python .ci/sbom.py
+
+audit: $(SETUP) ## ask an advisory service about every pinned version; needs the network
+	$(BIN)/python .ci/audit.py
+
+release: test build sbom audit ## all that is looked at before a release: docs/releasing.md
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.json out.jsonl
