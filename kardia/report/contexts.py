@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kardia.conversation import Conversation, Message
 from kardia.errors import InputError
 from kardia.reading import Source, parse_map
-from kardia.reading.files import source_name
 from kardia.report.cards import Card
 from kardia.spans import target_of
 
@@ -58,7 +57,9 @@ class Contexts:
         return found.messages
 
 
-def read_contexts(path: str | Path, mapping: str | None = None, wanted: set[str] | None = None) -> Contexts:
+def read_contexts(
+    path: str | Path | Sequence[str | Path], mapping: str | None = None, wanted: set[str] | None = None
+) -> Contexts:
     """Reads the conversations that were scored. Rows that cannot be read were not scored either, and are passed over.
 
     Raises:
@@ -66,4 +67,4 @@ def read_contexts(path: str | Path, mapping: str | None = None, wanted: set[str]
     """
     with Source(path, mapping=parse_map(mapping) if mapping else None, skip_bad=True) as source:
         source.check()
-        return Contexts(source.conversations(), source_name(path), wanted)
+        return Contexts(source.conversations(), source.name, wanted)

@@ -20,6 +20,8 @@ __all__ = ["CHARTS", "SCRIPTS", "page", "policy"]
 
 CHARTS = "chart.umd.min.js"
 """Chart.js, as it is released; its version, licence and hash are in assets/THIRD_PARTY.md."""
+LICENCE = "chart.LICENSE.txt"
+"""Its licence, which every copy has to carry; and a report is one."""
 SCRIPTS = (
     "dom.js",
     "store.js",
@@ -62,7 +64,7 @@ def page(title: str, summary: dict[str, Any], index: dict[str, Any], chunks: Ite
         index: as `Pack.index` gives it.
         chunks: of `Pack`.
     """
-    charts = _asset(CHARTS).replace("//# sourceMappingURL=chart.umd.min.js.map", "")
+    charts = f"/*!\n{_asset(LICENCE)}*/\n" + _asset(CHARTS).replace("//# sourceMappingURL=chart.umd.min.js.map", "")
     own = '"use strict";\nconst kardia = {};\n' + "\n".join(map(_asset, SCRIPTS))
     style = "\n".join(map(_asset, STYLES))
     body = _asset("page.html").replace("{{title}}", escape(title))

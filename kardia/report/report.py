@@ -103,7 +103,7 @@ def write_report(
     scores: str | Path,
     output: str | Path,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     mapping: str | None = None,
     rubrics: Sequence[Rubric] = (),
     sections: Sequence[Mapping[str, Any]] = (),
@@ -117,7 +117,7 @@ def write_report(
     Args:
         scores: JSONL or Parquet, as `kardia score` writes it.
         output: the HTML file.
-        data: the conversations that were scored; without them there are replies only.
+        data: the conversations that were scored, in one file or several; without them there are replies only.
         mapping: as `--map`: which columns of the data hold what.
         rubrics: where the scorecards' rubrics are not in the usual places.
         sections: what else is shown, as `kardia.report.given` reads it.
@@ -131,9 +131,10 @@ def write_report(
         OutputError: where the report cannot be written.
     """
     target = Path(output)
-    check_output(output, str(scores), None if data is None else str(data))
+    sources = [] if data is None else [data] if isinstance(data, (str, Path)) else data
+    check_output(output, str(scores), *map(str, sources))
     found = surveyed or survey(scores, rubrics)
-    pack, contexts, notes = _packed(found, scores, data, mapping, most, seed)
+    pack, contexts, notes = _packed(found, scores, sources, mapping, most, seed)
     name = title or f"{Path(found.file).name}: scores"
     summary = _summary(found, pack, contexts, notes, sections, name)
     size = _write(target, page(name, summary, pack.index(), pack.chunks), str(output))
@@ -149,7 +150,7 @@ def make_report(scores: str | Path, **options: Any) -> str:
 
 
 def _packed(
-    found: Survey, scores: str | Path, data: str | Path | None, mapping: str | None, most: int, seed: int
+    found: Survey, scores: str | Path, data: Sequence[str | Path], mapping: str | None, most: int, seed: int
 ) -> tuple[Pack, Contexts | None, tuple[str, ...]]:
     places = chosen(found.tally.strata, most, seed)
     listed = None if places is None else set(places)
@@ -160,7 +161,7 @@ def _packed(
                 yield card
 
     contexts = None
-    if data is not None:
+    if data:
         wanted = None if listed is None else {card.id for card in cards()}
         contexts = read_contexts(data, mapping, wanted)
     pack = Pack(found.asked)
@@ -174,7 +175,8 @@ def _packed(
         )
     if contexts is not None and contexts.missing:
         if contexts.missing == len(pack):
-            raise InputError(f"holds none of the conversations of {found.file}: name what was scored", file=str(data))
+            named = ", ".join(map(str, data))
+            raise InputError(f"holds none of the conversations of {found.file}: name what was scored", file=named)
         notes.append(f"Of {contexts.missing:,} scorecards the conversation was not found: only the reply is shown.")
     return pack, contexts, tuple(notes)
 

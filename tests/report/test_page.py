@@ -51,6 +51,11 @@ def test_data_cannot_leave_its_element(tmp_path):
     assert len(re.findall("<script>", html)) == 2
 
 
+def test_it_carries_the_licence_of_what_it_copies(html):
+    assert "The above copyright notice and this permission notice shall be included in all copies" in html
+    assert "Jukka Kurkela" in html  # @kurkle/color is inside Chart.js
+
+
 def test_no_script_reads_data_as_html():
     for name in SCRIPTS:
         source = (ASSETS / name).read_text("utf-8")
