@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage bench-engine smoke chaos conformance build licences sbom audit release clean
+.PHONY: help demo setup test lint types coverage docs bench-engine smoke chaos conformance build licences sbom audit release clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,8 +36,8 @@ test: $(SETUP) lint types ## run every check and test
 	$(PYTEST)
 
 lint: $(SETUP) ## ruff
-	$(BIN)/ruff check kardia tests benchmarks training .ci
-	$(BIN)/ruff format --check kardia tests benchmarks training .ci
+	$(BIN)/ruff check kardia tests benchmarks training docs .ci
+	$(BIN)/ruff format --check kardia tests benchmarks training docs .ci
 
 types: $(SETUP) ## mypy, strict
 	$(BIN)/mypy
@@ -72,6 +72,9 @@ conformance: $(SETUP) ## run verl's, OpenRLHF's and verifiers' own code with kar
 	$(call conform,verl,--no-deps verl==0.9.1,ray omegaconf hydra-core 'tensordict>=0.8$(comma)<=0.10$(comma)!=0.9.0' codetiming torchdata cachetools pillow TransferQueue)
 	$(call conform,openrlhf,--no-deps openrlhf==0.11.2,pylatexenc sympy)
 	$(call conform,verifiers,verifiers==0.4.0 pytest,)
+
+docs: $(SETUP) ## build the documentation's site into build/site, strictly
+	$(BIN)/python -m sphinx -W --keep-going -n -b html docs build/site
 
 build: $(SETUP) ## build what is distributed into dist/, and check its metadata
 	rm -rf dist

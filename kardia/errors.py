@@ -9,6 +9,7 @@ KardiaError                    the root; `exit_code` is the command line's answe
 │   ├── ConversationError      a conversations file or one of its rows
 │   └── OutputError            an output path that cannot be written
 ├── MissingExtra        (2)    an optional dependency is not installed
+├── ClusterError        (3)    the Ray cluster could not be started or reached, or was lost
 ├── Interrupted       (130)    somebody asked the run to stop; what was under way was finished first
 └── JudgeError          (3)    the judge
     ├── JudgeUnreachable       nobody answers, or the answer is a refusal to serve us at all
@@ -22,6 +23,7 @@ from __future__ import annotations
 __all__ = [
     "AnswerError",
     "BudgetExhausted",
+    "ClusterError",
     "ConversationError",
     "InputError",
     "Interrupted",
@@ -117,6 +119,12 @@ class MissingExtra(KardiaError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.extra, self.purpose)
+
+
+class ClusterError(KardiaError):
+    """The Ray cluster could not be started or reached, or was lost. What is finished is kept."""
+
+    exit_code = 3
 
 
 class Interrupted(KardiaError):

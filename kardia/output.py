@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -41,13 +41,13 @@ class Output(Protocol):
         ...
 
 
-def open_output(path: str | None, form: str, source: str | None = None) -> Output:
+def open_output(path: str | None, form: str, *sources: str) -> Output:
     """Opens an output, before anything is scored.
 
     Args:
         path: a file; None or `-`: standard output.
         form: `jsonl` or `parquet`.
-        source: the input file, which an output must not replace.
+        sources: the input files, which an output must not replace.
 
     Raises:
         OutputError: where it cannot be written.
@@ -60,7 +60,7 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
         return _Lines(None, text=sys.stdout)
     target = Path(path)
     try:
-        _check(target, path, source)
+        _check(target, path, sources)
         partial = partial_path(target)
         partial.unlink(missing_ok=True)
         if form == "parquet":
@@ -70,14 +70,15 @@ def open_output(path: str | None, form: str, source: str | None = None) -> Outpu
         raise OutputError(f"cannot be written: {problem.strerror or problem}", file=path) from None
 
 
-def _check(target: Path, path: str, source: str | None) -> None:
-    if same_file(target, source) and not target.is_dir():
+def _check(target: Path, path: str, sources: Sequence[str]) -> None:
+    if any(same_file(target, source) for source in sources) and not target.is_dir():
         raise OutputError("is the input itself; name another file", file=path)
     check_place(target, path)
-    if same_file(partial_path(target), source):
-        raise OutputError(f"would overwrite the input {source}; name another file", file=path)
-    if same_file(rejected_path(path), source):
-        raise OutputError(f"would overwrite the input {source} with its list of bad rows; name another", file=path)
+    for source in sources:
+        if same_file(partial_path(target), source):
+            raise OutputError(f"would overwrite the input {source}; name another file", file=path)
+        if same_file(rejected_path(path), source):
+            raise OutputError(f"would overwrite the input {source} with its list of bad rows; name another", file=path)
 
 
 def rejected_path(output: str) -> Path:

@@ -12,7 +12,7 @@ from kardia.conversation import Conversation
 from kardia.engine import loop
 from kardia.engine.halt import Halt
 from kardia.engine.key import answer_key, identity_of
-from kardia.engine.ledger import Ledger, ledger_path, open_ledger
+from kardia.engine.ledger import Ledger, existing_ledger, open_ledger
 from kardia.errors import ConversationError, KardiaError, OutputError, ProfileError, RubricError
 from kardia.files import private_opener
 from kardia.judge import Judge, JudgeProfile, build_judge, default_judge, load_profile
@@ -65,7 +65,7 @@ class Run:
     @classmethod
     def prepare(
         cls,
-        file: str,
+        file: str | Sequence[str],
         rubrics: Sequence[str],
         judge: str | None = None,
         *,
@@ -80,7 +80,8 @@ class Run:
         """Reads and checks everything that a run needs; asks nothing of anybody.
 
         Args:
-            file, rubrics, judge, overrides, mapping, limit, skip_bad: as on the command line.
+            file, rubrics, judge, overrides, mapping, limit, skip_bad: as on the command line; several files are one
+                input.
             settings: how it is done.
             dry: whether the run will only be estimated: then no judge is built, and no key is needed.
             strict: whether a calibration that does not hold is an error.
@@ -188,7 +189,7 @@ class _Count:
         self.profile = profile
         self.requests = self.stored = self.characters = 0
         self._planners = [Planner(rubric, profile, prompts=profile.reads_prompts) for rubric in run.rubrics]
-        self._ledger = None if run.settings.fresh else _existing(run.settings.ledger)
+        self._ledger = None if run.settings.fresh else existing_ledger(run.settings.ledger)
         self._identity = None if self._ledger is None else _identity(profile)
         self._seen: list[tuple[bytes, int]] = []
 
@@ -222,14 +223,6 @@ class _Count:
     @property
     def cost(self) -> float | None:
         return self.profile.price.cost(self.characters // 4, self.output_tokens)
-
-
-def _existing(where: str | Path | Ledger | None) -> Ledger | None:
-    """The ledger, where there is one already: to count what it holds, none is made."""
-    if isinstance(where, Ledger):
-        return where
-    path, _ = ledger_path(where)
-    return open_ledger(path) if path is not None and path.is_file() else None
 
 
 def _identity(profile: JudgeProfile) -> bytes | None:

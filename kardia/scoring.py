@@ -57,20 +57,23 @@ class Settings:
 
     Attributes:
         text: whether scorecards carry the judged text, the metadata, and the judge's words, which may quote it.
-        ledger: where judgments are kept; None: `$KARDIA_LEDGER`, else the user's data directory; "off": nowhere.
+        ledger: where judgments are kept: a file, or `postgresql://user@host/database`; None: `$KARDIA_LEDGER`, else the
+            user's data directory; "off": nowhere.
         fresh: whether everything is asked again; what comes of it is stored all the same.
         max_requests, max_cost: what the run may spend; `BudgetExhausted` once it is used up.
         guard: "flag" says on the scorecard where a reply addresses the judge; "unscore" does not score such a reply.
+        budget: one that is shared with other runs, in place of one of its own.
         office: what the run's desks share; made when it starts.
         halt: a wish to stop, from another thread.
     """
 
     text: bool = True
-    ledger: str | Path | Ledger | None = None
+    ledger: str | Path | Ledger | None = field(default=None, repr=False)  # an address may hold a password
     fresh: bool = False
     max_requests: int | None = None
     max_cost: float | None = None
     guard: GuardMode | None = None
+    budget: Budget | None = None
     office: Office = field(default_factory=Office)
     halt: Halt | None = None
 
@@ -235,7 +238,8 @@ async def acards_of(
     profile = judge.profile
     planners = [Planner(item, profile, prompts=judge.reads_prompts) for item in rubrics]
     office = settings.office
-    office.fresh, office.budget = settings.fresh, budget_of(profile, settings.max_requests, settings.max_cost)
+    office.fresh = settings.fresh
+    office.budget = settings.budget or budget_of(profile, settings.max_requests, settings.max_cost)
     office.ledger = settings.ledger if isinstance(settings.ledger, Ledger) else open_ledger(settings.ledger)
     desk = desk_for(judge, office, rubrics)
     templates = {planner.rubric.ref: planner.template for planner in planners}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kardia.judgment import Scorecard
@@ -55,6 +55,19 @@ class Row:
         step = value - self.mean
         self.mean += step / self.scored
         self._squares += step * (value - self.mean)
+
+    def merge(self, other: Row) -> None:
+        """Counts in the figures of other cards."""
+        scored = self.scored + other.scored
+        if other.scored:
+            step = other.mean - self.mean
+            self._squares += other._squares + step * step * self.scored * other.scored / scored
+            self.mean += step * other.scored / scored
+            self.scored = scored
+        for name in ("unscored", "abstained", "not_applicable", "partial", "vetoes", "tokens", "_agreed", "_sampled"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.cost is not None:
+            self.cost = (self.cost or 0.0) + other.cost
 
     @property
     def spread(self) -> float | None:
@@ -124,6 +137,26 @@ class Summary:
             rows[key].take(took)
         if card.usage:
             whole.take(card.usage)
+
+    def merge(self, other: Summary) -> None:
+        """Counts in the figures of other cards. `first_error` stays what it is, where there is one."""
+        for rubric, whole in other.cards.items():
+            self.cards.setdefault(rubric, Row()).merge(whole)
+            rows = self.criteria.setdefault(rubric, {})
+            for key, row in other.criteria[rubric].items():
+                rows.setdefault(key, Row()).merge(row)
+        self.first_error = self.first_error or other.first_error
+        self.guarded += other.guarded
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it, as JSON has it; `from_plain` reads it again."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Summary:
+        cards = {rubric: Row(**row) for rubric, row in data["cards"].items()}
+        criteria = {rubric: {key: Row(**row) for key, row in rows.items()} for rubric, rows in data["criteria"].items()}
+        return cls(cards, criteria, data["first_error"], data["guarded"])
 
     @property
     def total(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -69,3 +70,31 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.qwen(_folder(tmp_path_factory, "qwen"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL server, as `tests/postgresql.py` starts it, where the system has one."""
+    from postgresql import started
+
+    server = started()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def ledger_database(postgresql: Any, tmp_path: Path) -> Iterator[Any]:
+    """An empty database, as a place for a ledger."""
+    from places import Database
+
+    place = Database(tmp_path, postgresql)
+    yield place
+    postgresql.give_back(place.name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Where a ledger may lie, as `tests/places.py` has it; once for each kind."""
+    from places import File
+
+    return File(tmp_path) if request.param == "sqlite" else request.getfixturevalue("ledger_database")

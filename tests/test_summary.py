@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 
 import pytest
@@ -112,3 +113,31 @@ def test_agreement_is_the_mean_over_what_was_asked_more_than_once():
         summary.add(Scorecard(**{**{f: getattr(whole, f) for f in whole.__slots__}, "criteria": {"x": sampled}}))
     assert summary.criteria["a@1.0.0"]["x"].agreement == 0.75
     assert summary.cards["a@1.0.0"].agreement is None
+
+
+parts = st.lists(
+    st.lists(st.one_of(st.floats(0, 1), st.sampled_from(["unscored", "abstained"])), max_size=8), max_size=5
+)
+
+
+@given(parts)
+def test_merged_figures_are_those_of_all_cards(found):
+    whole, merged = Summary(), Summary()
+    for number, outcomes in enumerate(found):
+        part = Summary()
+        for place, outcome in enumerate(outcomes):
+            score = outcome if isinstance(outcome, float) else None
+            usage = {"input_tokens": 3, "output_tokens": 1, "cost": 0.5}
+            usage["criteria"] = {"k": dict(usage)}
+            one = card(score, vetoed=("k",) if place % 2 else (), usage=usage, id_=f"{number}.{place}", k=outcome)
+            whole.add(one)
+            part.add(one)
+        merged.merge(Summary.from_plain(json.loads(json.dumps(part.to_plain()))))
+    assert (merged.total, merged.unscored, merged.abstained) == (whole.total, whole.unscored, whole.abstained)
+    assert merged.first_error == whole.first_error
+    rows = [(merged.cards.get(ref), whole.cards[ref]) for ref in whole.cards]
+    rows += [(merged.criteria[ref].get(key), row) for ref, keys in whole.criteria.items() for key, row in keys.items()]
+    for one, other in rows:
+        assert one.spread == pytest.approx(other.spread, abs=1e-9)
+        for name, value in other.to_json().items():
+            assert one.to_json()[name] == pytest.approx(value, abs=2e-6), name

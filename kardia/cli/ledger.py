@@ -10,7 +10,11 @@ app = typer.Typer(help="The ledger: what judges have answered, so that nothing i
 
 Where = Annotated[
     str | None,
-    typer.Option("--ledger", metavar="FILE", help="The ledger. Default: $KARDIA_LEDGER, else the usual place."),
+    typer.Option(
+        "--ledger",
+        metavar="PLACE",
+        help="A file, or postgresql://user@host/database. Default: $KARDIA_LEDGER, else the usual place.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for a program to read.")]
 
@@ -73,11 +77,11 @@ def export(
 def verify(
     ledger: Where = None,
     mend: Annotated[
-        bool, typer.Option("--mend", help="A damaged file: move it aside, and keep what is whole.")
+        bool, typer.Option("--mend", help="What is damaged: move it aside, and keep what is whole.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the file, and every answer in it.
+    """Check the file or the tables, and every answer in it.
 
     Exit code 0: all is whole; 1: something is damaged; it says what to do.
 

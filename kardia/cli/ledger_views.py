@@ -18,10 +18,8 @@ import typer
 
 from kardia.cli.terminal import note, print_json, stdout, table
 from kardia.engine.asked import in_words
-from kardia.engine.ledger import ledger_path
-from kardia.engine.sqlite import SQLite
-from kardia.engine.sqlite_file import moved_aside
-from kardia.engine.store import Misplaced, Row, StoreError
+from kardia.engine.place import Address, ledger_place, store_of
+from kardia.engine.store import Misplaced, Row, Store, StoreError
 from kardia.errors import InputError, OutputError
 from kardia.files import partial_path, private_opener
 
@@ -31,17 +29,17 @@ _DAY_S = 86400
 
 
 @contextmanager
-def _existing(where: str | None) -> Iterator[SQLite]:
+def _existing(where: str | None) -> Iterator[Store]:
     """The store of a ledger that is there; none is made."""
-    path, _ = ledger_path(where)
-    if path is None:
+    place, _ = ledger_place(where)
+    if place is None:
         raise InputError("there is no ledger, since it is switched off ($KARDIA_LEDGER); name one with --ledger FILE")
-    if not path.exists():
-        raise InputError("there is no ledger yet; the first `kardia score` makes it", file=str(path))
-    if not path.is_file():
-        raise InputError("is not a file; name a ledger with --ledger FILE", file=str(path))
+    if isinstance(place, Path) and not place.exists():
+        raise InputError("there is no ledger yet; the first `kardia score` makes it", file=str(place))
+    if isinstance(place, Path) and not place.is_file():
+        raise InputError("is not a file; name a ledger with --ledger FILE", file=str(place))
     try:
-        yield SQLite(path)
+        yield store_of(place)
     except StoreError as problem:
         raise InputError(str(problem)) from None
 
@@ -79,12 +77,11 @@ def info_view(where: str | None, as_json: bool) -> None:
     with _existing(where) as store:
         for row in store.rows():
             facts.add(row)
-        size = store.size()
+        size, aside = store.size(), store.aside()
     groups = [
         {"judge": judge, "model": model, "rubric": rubric, "answers": rows, "unscored": unscored}
         for (judge, model, rubric), (rows, unscored) in sorted(facts.groups.items())
     ]
-    aside = [str(path) for path in moved_aside(store.path)]
     if as_json:
         print_json(
             {
@@ -114,8 +111,8 @@ def info_view(where: str | None, as_json: bool) -> None:
     )
     made.add_row("oldest", _moment(facts.oldest) or "–")
     made.add_row("newest", _moment(facts.newest) or "–")
-    for path in aside:
-        made.add_row("moved aside", path)
+    for name in aside:
+        made.add_row("moved aside", name)
     stdout().print(made)
     if groups:
         columns = ("judge", "model", "rubric", "answers", "unscored")
@@ -144,7 +141,7 @@ def prune_view(
 def export_view(where: str | None, output: str | None) -> int:
     """How many damaged answers were left out."""
     damaged = 0
-    with _existing(where) as store, _writing(output, store.path) as stream:
+    with _existing(where) as store, _writing(output, store.place) as stream:
         for row in store.rows():
             said = in_words(row.entry.payload) if row.sound else None
             if said is None:
@@ -184,28 +181,28 @@ def verify_view(where: str | None, mend: bool, as_json: bool) -> bool:
                 f"{damaged:,} of {_answers(rows)} damaged: they are not used, and the next run asks for them again"
             )
         if faults:
-            typer.echo(
-                "the file itself is damaged" + ("" if mend else ": --mend moves it aside and keeps what is whole")
-            )
+            tables = isinstance(ledger_place(where)[0], Address)
+            remedy = f": --mend moves {'them' if tables else 'it'} aside and keeps what is whole"
+            typer.echo(f"{'its tables are' if tables else 'the file itself is'} damaged" + ("" if mend else remedy))
     return not faults and not damaged
 
 
 def forget_view(where: str | None, ids: Sequence[str], as_json: bool) -> int:
     """How many answers were deleted."""
     with _existing(where) as store:
-        counts = store.forget(ids)
+        counts, aside = store.forget(ids), store.aside()
     if as_json:
         print_json(dict(zip(ids, counts, strict=True)))
     else:
         for name, count in zip(ids, counts, strict=True):
             typer.echo(f"{name}: {_answers(count) if count else 'nothing'} {'forgotten' if count else 'is stored'}")
-    for path in moved_aside(store.path):
-        note(f"{path} was moved aside as damaged and is left as it is; it may quote the conversation: delete it")
+    for name in aside:
+        note(f"{name} was moved aside as damaged and is left as it is; it may quote the conversation: delete it")
     return sum(counts)
 
 
 @contextmanager
-def _writing(output: str | None, ledger: Path) -> Iterator[IO[str]]:
+def _writing(output: str | None, ledger: str) -> Iterator[IO[str]]:
     """Where lines go: stdout, or a file that appears once it is complete."""
     if output is None or output == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal's code page
@@ -213,7 +210,7 @@ def _writing(output: str | None, ledger: Path) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     target = Path(output)
-    if target.exists() and os.path.samefile(target, ledger):
+    if target.exists() and os.path.exists(ledger) and os.path.samefile(target, ledger):
         raise OutputError("is the ledger itself; name another file", file=output)
     partial = partial_path(target)
     try:

@@ -18,7 +18,8 @@ Ledger = Annotated[
     str | None,
     typer.Option(
         "--ledger",
-        help="A file that keeps the judge's answers, or off. Default: $KARDIA_LEDGER, else the usual place.",
+        help="Keeps the judge's answers: a file, postgresql://user@host/database, or off. Default: $KARDIA_LEDGER, "
+        "else the usual place.",
     ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask everything again, whatever the ledger holds.")]

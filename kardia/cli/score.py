@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kardia.cli.options import Fresh, Ledger, Map, MaxRequests
+from kardia.cli.options import Ledger, Map, MaxRequests
 
 if TYPE_CHECKING:
     from kardia.engine.budget import Spent
@@ -25,6 +25,13 @@ class Format(str, Enum):
     parquet = "parquet"
 
 
+class Engine(str, Enum):
+    """Where the work is done."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Guard(str, Enum):
     """What is done with a reply that addresses the judge."""
 
@@ -33,13 +40,20 @@ class Guard(str, Enum):
 
 
 def score(
-    file: Annotated[str, typer.Argument(help="JSONL, JSON, CSV or Parquet; - for stdin; or the name of a data set.")],
+    file: Annotated[
+        list[str],
+        typer.Argument(
+            help="JSONL, JSON, CSV or Parquet; - for stdin; or the name of a data set. Several are one input."
+        ),
+    ],
     rubric: Annotated[list[str], typer.Option("--rubric", "-r", help="Name, name@version, or path. Repeatable.")],
     judge: Annotated[
         str | None,
         typer.Option("--judge", "-j", help="Profile name or path. Default: $KARDIA_JUDGE, else embedded."),
     ] = None,
-    output: Annotated[str | None, typer.Option("-o", "--output", help="File. Default: stdout.")] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="File. Default: stdout. With --engine ray: a folder.")
+    ] = None,
     format: Annotated[Format, typer.Option("--format", help="How the scorecards are written.")] = Format.jsonl,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
     skip_bad: Annotated[
@@ -50,7 +64,13 @@ def score(
         list[str] | None, typer.Option("--set", help="Override the profile: sampling.temperature=1. Repeatable.")
     ] = None,
     ledger: Ledger = None,
-    fresh: Fresh = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Ask everything again, whatever the ledger holds; with --engine ray, begin the folder anew.",
+        ),
+    ] = False,
     max_requests: MaxRequests = None,
     max_cost: Annotated[
         float | None,
@@ -79,13 +99,30 @@ def score(
         str | None,
         typer.Option("--report", metavar="HTML", help="Also make a report of it; needs -o."),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="local: this process. ray: actors on a Ray cluster.")
+    ] = Engine.local,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="ray: actors. Default: by the judge and the cluster.")
+    ] = None,
+    shard_rows: Annotated[
+        int, typer.Option("--shard-rows", min=1, help="ray: rows that an actor scores at a time, and in a part.")
+    ] = 2000,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            help="ray: the cluster, or auto. Default: $RAY_ADDRESS, else a Ray on this machine for the run.",
+        ),
+    ] = None,
 ) -> None:
     """Score conversations against one or more rubrics.
 
     One scorecard a conversation and rubric, in the order of the input. Exit code 0: all scored; 1: something is
     unscored; 2: input or configuration is wrong, and nothing was scored; 3: the judge could not be reached, or the
     budget is used up; 130: interrupted. What was paid for is kept in the ledger, and the same command goes on from
-    there.
+    there; with --engine ray, the shards that are done stay done.
 
     Example:  kardia score examples/conversations.jsonl --rubric emotional-support -o scores.jsonl
     """
@@ -94,8 +131,9 @@ def score(
     from kardia.run import Run
     from kardia.scoring import Settings
 
+    on_ray = engine is Engine.ray
     if report is not None:
-        _check_report(report, file, output)
+        _check_report(report, file, output, on_ray)
     settings = Settings(
         text=not no_text,
         ledger=ledger,
@@ -107,43 +145,49 @@ def score(
     overrides = list(set_ or [])
     if calibration is not None:
         overrides.append(f"calibration={os.path.abspath(calibration)}")
-    run = Run.prepare(
-        file,
-        rubric,
-        judge,
-        overrides=overrides,
-        mapping=map_,
-        limit=limit,
-        skip_bad=skip_bad,
-        settings=settings,
-        dry=dry_run,
-        strict=strict,
-    )
+    common: dict[str, Any] = {
+        "overrides": overrides,
+        "mapping": map_,
+        "limit": limit,
+        "skip_bad": skip_bad,
+        "settings": settings,
+        "strict": strict,
+    }
     if dry_run:
-        _announce(run)
+        _announce(Run.prepare(file, rubric, judge, dry=True, **common))
         return
-    summary = _score(run, output, format.value, file)
+    if on_ray:
+        from kardia.cli.score_ray import score_on_ray
+
+        run, summary = score_on_ray(
+            file, rubric, judge, output, format.value, workers, shard_rows, ray_address, _progress, common
+        )
+    else:
+        run = Run.prepare(file, rubric, judge, **common)
+        summary = _score(run, output, format.value, file)
     _print_summary(summary, run)
     if report is not None and output is not None:
         # the texts of stdin are gone by now, and with --no-text nobody wants them there
-        _report(report, output, None if no_text or file == "-" else file, map_, run)
+        _report(report, output, None if no_text or "-" in file else file, map_, run)
     if summary.unscored or (strict and summary.abstained):
         raise typer.Exit(1)
 
 
-def _check_report(place: str, source: str, output: str | None) -> None:
+def _check_report(place: str, sources: list[str], output: str | None, parts: bool) -> None:
     """Whether a report can be made at all: told before anything is paid for."""
     from kardia.cli.report import check_report_place
     from kardia.errors import InputError
 
+    if parts:
+        raise InputError("is made of one scored file: put the parts of --engine ray together first", file="--report")
     if output is None or output == "-":
         raise InputError("is made of the scored file: name one with -o", file="--report")
     if place == output:
         raise InputError("is where the scorecards go; name another file", file="--report")
-    check_report_place(place, (source, output))
+    check_report_place(place, (*sources, output))
 
 
-def _report(place: str, scores: str, data: str | None, mapping: str | None, run: Any) -> None:
+def _report(place: str, scores: str, data: list[str] | None, mapping: str | None, run: Any) -> None:
     from kardia.cli.report import told
     from kardia.report.report import write_report
 
@@ -165,7 +209,7 @@ def _announce(run: Any) -> None:
     note("nothing was sent")
 
 
-def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
+def _score(run: Any, output: str | None, form: str, sources: list[str]) -> Summary:
     import gc
 
     from kardia.cli.stopping import stoppable
@@ -177,7 +221,7 @@ def _score(run: Any, output: str | None, form: str, source: str) -> Summary:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     summary = Summary()
-    sink = open_output(output, form, source)
+    sink = open_output(output, form, *sources)
     done = False
     try:
         run.write_rejected(output)
@@ -242,7 +286,7 @@ def _progress(total: int | None, spent: Spent) -> Any:
                     said += f"  tokens {spent.input_tokens + spent.output_tokens:,}"
                 if spent.cost is not None:
                     said += f"  cost {spent.cost:.4f}"
-                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "", spent=said)
+                progress.update(task, completed=summary.total, rate=f"{speed:.1f}/s" if speed else "", spent=said)
 
             yield advance
 

@@ -33,6 +33,13 @@ class Spent:
     shared: int = 0
     failed: int = 0
 
+    def add(self, other: Spent) -> None:
+        """Counts in what another run has used."""
+        for name in ("requests", "input_tokens", "output_tokens", "asked", "stored", "shared", "failed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.cost is not None:
+            self.cost = (self.cost or 0.0) + other.cost
+
 
 @dataclass
 class Budget:

@@ -49,6 +49,13 @@ class CascadeTally:
         """Of the judgments for which the second judge was asked, in [0, 1]; None where there were none at all."""
         return self.again / self.judgments if self.judgments else None
 
+    def add(self, other: CascadeTally) -> None:
+        """Counts in what it did elsewhere."""
+        self.judgments += other.judgments
+        self.again += other.again
+        self.first += other.first
+        self.then += other.then
+
     def sentence(self) -> str | None:
         """For people; None where there was nothing to judge. What the second judge would have taken for all is what it
         took for one judgment, times all of them."""

@@ -16,7 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kardia.engine.level import Level, Outcome
 from kardia.engine.pace import EARLY_S, Paces
@@ -24,9 +24,9 @@ from kardia.judge.profile import ENDPOINTS, JudgeProfile, Limits
 from kardia.judge.protocol import Judge
 
 if TYPE_CHECKING:
-    from kardia.engine.commons import Commons
+    from kardia.engine.commons import Grant
 
-__all__ = ["Gate", "endpoint_of"]
+__all__ = ["Gate", "Sharing", "endpoint_of", "share_limits"]
 
 SYNC_S = 0.25
 """How often a busy gate looks what the other processes do."""
@@ -37,7 +37,28 @@ MOST_PAUSE_S = 60.0
 MANY = 6
 """Requests told to come back later, beyond those that were answered, from which on that may be meant for all."""
 
+
+class Sharing(Protocol):
+    """What a gate shares with others who ask the same endpoint: `kardia.engine.commons.Commons`, or its like."""
+
+    broken: bool
+
+    @property
+    def stuck(self) -> bool: ...
+
+    def sync(
+        self, now: float, *, level: float, moved: float, ceiling: int, wanted: int, in_use: int, paused: float = 0.0
+    ) -> Grant | None: ...
+
+    def leave(self, now: float) -> None: ...
+
+    def reserve(self, now: float, kind: str, seconds: float) -> float | None: ...
+
+    def close(self) -> None: ...
+
+
 _Gates = dict[tuple[str, Path], "Gate"]
+_sharing: Callable[[Path, str], Sharing] | None = None
 _lock = threading.Lock()
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Gates] = weakref.WeakKeyDictionary()
 _inherited: list[object] = []
@@ -52,6 +73,16 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def share_limits(make: Callable[[Path, str], Sharing]) -> None:
+    """Has the gates that this process makes from now on share through what `make` gives, in place of a `Commons`.
+
+    Args:
+        make: is handed the limits file, and the endpoint's name.
+    """
+    global _sharing
+    _sharing = make
 
 
 def endpoint_of(profile: JudgeProfile) -> str:
@@ -84,7 +115,7 @@ class Gate:
     """
 
     def __init__(
-        self, limits: Limits, commons: Commons | None = None, *, wall: Callable[[], float] = time.time
+        self, limits: Limits, commons: Sharing | None = None, *, wall: Callable[[], float] = time.time
     ) -> None:
         # held weakly: gates are kept for as long as their loop is there
         self._loop = weakref.ref(asyncio.get_running_loop())
@@ -135,7 +166,7 @@ class Gate:
             gates = _gates.setdefault(loop, {})
         known = gates.get(key)
         if known is None:
-            gates[key] = cls(profile.limits, Commons(key[1], key[0]))
+            gates[key] = cls(profile.limits, (_sharing or Commons)(key[1], key[0]))
         else:
             known._adopt(profile.limits)
         return gates[key]

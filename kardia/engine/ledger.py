@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from kardia.engine.place import Address, ledger_place, store_of
 from kardia.engine.store import Entry, Misplaced, Row, Store, StoreError
 from kardia.errors import InputError
 
-__all__ = ["Entry", "Ledger", "Row", "Store", "StoreError", "ledger_path", "open_ledger"]
+__all__ = ["Entry", "Ledger", "Row", "Store", "StoreError", "existing_ledger", "open_ledger"]
 
 GROUP = 64
 """Entries that are committed without waiting for more."""
@@ -54,12 +55,12 @@ class Ledger:
 
     Args:
         store: where answers are kept.
-        path: its file; None where it has none.
+        place: where that is, as `store_of` takes it; None where nobody else can open it.
     """
 
-    def __init__(self, store: Store, path: Path | None = None) -> None:
+    def __init__(self, store: Store, place: Path | Address | None = None) -> None:
         self.store = store
-        self.path = path
+        self._place = place
         self.pending = 0
         """Entries that were recorded and are not committed yet."""
         self._read_off = False
@@ -71,6 +72,16 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({self.store.place!r})"
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None where it lies in none."""
+        return self._place if isinstance(self._place, Path) else None
+
+    @property
+    def where(self) -> str | Path:
+        """What `open_ledger` takes for it, in this process or another one; an address comes with its password."""
+        return self._place.url if isinstance(self._place, Address) else self._place or "off"
 
     def _fresh(self) -> None:
         self._lock = threading.Lock()
@@ -277,60 +288,36 @@ def _warn(sentence: str) -> None:
 
 _opening = threading.Lock()
 _registering = threading.Lock()
-_known: dict[Path, Ledger] = {}
+_known: dict[Path | Address, Ledger] = {}
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 _held: list[Ledger] = []
 _warned: set[str] = set()
 _at_exit = False
 
 
-def ledger_path(where: str | Path | None = None) -> tuple[Path | None, bool]:
-    """Where the ledger lies, and whether somebody said so.
-
-    Args:
-        where: a file; `off`: none; None: `$KARDIA_LEDGER`, else `ledger.sqlite3` in the user's data directory.
-
-    Returns:
-        the absolute path, None where there is to be no ledger; and whether it was named, here or in the environment.
-
-    Raises:
-        InputError: where it is not a path.
-    """
-    chosen = where or os.environ.get("KARDIA_LEDGER") or None
-    if chosen is None:
-        from platformdirs import user_data_path
-
-        return Path(os.path.realpath(user_data_path("kardia", appauthor=False) / "ledger.sqlite3")), False
-    if chosen == "off":
-        return None, True
-    if "://" in str(chosen):
-        raise InputError("is not the path of a ledger file, nor `off`", file=str(chosen))
-    return Path(os.path.realpath(os.path.expanduser(chosen))), True
-
-
 def open_ledger(where: str | Path | None = None) -> Ledger | None:
     """The ledger of a place: one for all of this process.
 
     Args:
-        where: a file; `off`: none; None: `$KARDIA_LEDGER`, else the user's data directory.
+        where: a file; `postgresql://user@host:port/database`; `off`: none; None: `$KARDIA_LEDGER`, else the user's data
+            directory.
 
     Returns:
         None where there is none, or where it cannot be opened: then a warning has said why.
 
     Raises:
         InputError: where a place was named that cannot hold a ledger.
+        MissingExtra: PostgreSQL without psycopg.
     """
     global _at_exit
-    path, named = ledger_path(where)
-    if path is None:
+    place, named = ledger_place(where)
+    if place is None:
         return None
-    from kardia.engine.sqlite import SQLite
-
     with _opening:
-        known = _known.get(path)
+        known = _known.get(place)
         if known is not None:
             return known.reopened()
-        store = SQLite(path)
+        store = store_of(place)
         try:
             store.open()
         except StoreError as problem:
@@ -338,11 +325,31 @@ def open_ledger(where: str | Path | None = None) -> Ledger | None:
                 raise InputError(str(problem)) from None
             _warn(f"{problem}: answers are not stored")
             return None
-        ledger = _known[path] = Ledger(store, path)
+        ledger = _known[place] = Ledger(store, place)
         if not _at_exit:
             atexit.register(_close_all)
             _at_exit = True
         return ledger
+
+
+def existing_ledger(where: str | Path | Ledger | None = None) -> Ledger | None:
+    """The ledger of a place, where there is one already: to count what it holds, none is made.
+
+    Args:
+        where: as for `open_ledger`; or a ledger.
+
+    Raises:
+        as `open_ledger`.
+    """
+    if isinstance(where, Ledger):
+        return where
+    place, _ = ledger_place(where)
+    try:
+        if place is None or (place not in _known and not store_of(place).is_there()):
+            return None
+    except StoreError as problem:
+        raise InputError(str(problem)) from None
+    return open_ledger(where)
 
 
 def _close_all() -> None:

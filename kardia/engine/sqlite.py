@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from kardia.engine.sqlite_file import alone_in, is_other_file, make_file, make_folder, move_aside, place_of
+from kardia.engine.sqlite_file import alone_in, is_other_file, make_file, make_folder, move_aside, moved_aside, place_of
 from kardia.engine.sqlite_salvage import salvage
 from kardia.engine.sqlite_schema import COLUMNS, INSERT, SCHEMA, check, connect, is_busy, is_damage, text, transaction
 from kardia.engine.store import Entry, Misplaced, Row, StoreError
@@ -83,6 +83,10 @@ class SQLite:
         with self._writing, self._reading:
             if self._writer is None:
                 self._open()
+
+    def is_there(self) -> bool:
+        """Whether there is a file, of whatever it may be."""
+        return self.path.is_file()
 
     def get(self, keys: Sequence[bytes]) -> list[tuple[bytes, str, bytes]]:
         found: list[tuple[bytes, str, bytes]] = []
@@ -296,6 +300,9 @@ class SQLite:
             if not self._open():  # damage that shows there is mended there
                 self._renew(self._times, sqlite3.DatabaseError("somebody said so"))
             self.close()
+
+    def aside(self) -> list[str]:
+        return [str(path) for path in moved_aside(self.path)]
 
     def size(self) -> int:
         return sum(os.path.getsize(name) for name in (self.place, self.place + "-wal") if os.path.exists(name))

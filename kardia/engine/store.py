@@ -14,7 +14,8 @@ class StoreError(Exception):
 
 
 class Misplaced(StoreError):
-    """Where the ledger should lie is no place for one: a directory, another program's database, a newer kardia's."""
+    """Where the ledger should lie is no place for one: a directory, another program's database, a newer kardia's, a
+    server that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,10 @@ class Store(Protocol):
 
     def mend(self) -> None:
         """Begins anew with what is whole, and keeps the damaged database beside it; a warning says where."""
+        ...
+
+    def aside(self) -> list[str]:
+        """What was kept when it was mended and is still there, as people would name it."""
         ...
 
     def size(self) -> int:

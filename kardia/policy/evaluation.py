@@ -56,7 +56,7 @@ class Options:
     output: Path | None = None
     regenerate: bool = False
     text: bool = True
-    ledger: str | Path | Ledger | None = None
+    ledger: str | Path | Ledger | None = field(default=None, repr=False)  # an address may hold a password
     fresh: bool = False
     max_requests: int | None = None
     max_cost: float | None = None

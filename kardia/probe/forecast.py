@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kardia.conversation import Conversation
 from kardia.engine.key import answer_key, identity_of
-from kardia.engine.ledger import Ledger, ledger_path, open_ledger
+from kardia.engine.ledger import Ledger, existing_ledger
+from kardia.engine.place import ledger_place
 from kardia.errors import KardiaError
 from kardia.judge import JudgeProfile, build_judge
 from kardia.judge.ensemble import asked_profiles, asks_at_most
@@ -78,8 +79,8 @@ def forecast(
     """
     wanted = set(names)
     found = Forecast(profile, at_most=asks_at_most(profile))
-    known = None if fresh else _existing(ledger)
-    kept = not fresh and (isinstance(ledger, Ledger) or ledger_path(ledger)[0] is not None)
+    known = None if fresh else existing_ledger(ledger)
+    kept = not fresh and (isinstance(ledger, Ledger) or ledger_place(ledger)[0] is not None)
     if scores(profile) and (design.cases or "retest" in wanted):
         for asked in asked_profiles(profile):
             identity = _identity(asked, again=False) if kept else None
@@ -135,14 +136,6 @@ def _batches(planner: Planner, texts: Iterable[Conversation]) -> Iterator[list[t
             batch = []
     if batch:
         yield batch
-
-
-def _existing(where: str | Path | Ledger | None) -> Ledger | None:
-    """The ledger, where there is one already: to count what it holds, none is made."""
-    if isinstance(where, Ledger):
-        return where
-    path, _ = ledger_path(where)
-    return open_ledger(path) if path is not None and path.is_file() else None
 
 
 def _identity(profile: JudgeProfile, *, again: bool) -> bytes | None:

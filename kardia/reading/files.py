@@ -26,7 +26,7 @@ from kardia.errors import ConversationError, MissingExtra
 from kardia.fastjson import read_json
 from kardia.reading.jsontext import MAX_ROW, NOT_UTF8, JsonFault, array_elements, is_utf8, parse_json
 
-__all__ = ["RawRow", "open_rows", "open_stream", "source_name", "source_stem"]
+__all__ = ["RawRow", "format_of", "line_rows", "open_rows", "open_stream", "parquet_rows", "source_name", "source_stem"]
 
 SUPPORTED = ".jsonl, .ndjson, .json, .csv, .tsv (each also with .gz), .parquet"
 
@@ -88,14 +88,14 @@ def open_rows(source: str | Path) -> Iterator[RawRow]:
     try:
         if path.is_dir():
             raise ConversationError("is a directory; a file was expected", file=name)
-        known = _format_of(path)
+        known = format_of(path)
         if not path.exists():
             found = _DATASET.fullmatch(source) if known is None and isinstance(source, str) else None
             if found is not None and ("/" in name or found["split"]):
                 return _guarded(name, _dataset_rows(found["name"], found["split"], name))
             raise ConversationError("no such file", file=name)
         if known == "parquet":
-            return _guarded(name, _parquet_rows(path, name))
+            return _guarded(name, parquet_rows(path, name))
     except OSError as problem:
         raise ConversationError(f"cannot be read: {problem.strerror or problem}", file=name) from None
     except ValueError:  # a NUL in the path
@@ -108,7 +108,8 @@ def open_stream(stream: IO[bytes], name: str) -> Iterator[RawRow]:
     return _guarded(name, _stream_rows(lambda: stream, name, "jsonl"))
 
 
-def _format_of(path: Path) -> str | None:
+def format_of(path: Path) -> str | None:
+    """`jsonl`, `json`, `csv`, `tsv` or `parquet`, by the file's name; None for another name."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
@@ -142,7 +143,7 @@ def _stream_rows(opened: Callable[[], IO[bytes]], name: str, known: str | None) 
                     yield _row_of(line, number, value, fault)
         elif known or first in (b"{", b""):
             with _decoded(stream) as text:
-                yield from _line_rows(text, known == "json")
+                yield from line_rows(text, known == "json")
         else:
             raise ConversationError(f"has a format that is not known; supported are {SUPPORTED}", file=name)
 
@@ -164,9 +165,14 @@ def _kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else "a single value"
 
 
-def _line_rows(text: TextIO, whole: bool) -> Iterator[RawRow]:
-    """JSONL; where `whole`, an object that is spread over lines is one row."""
-    number = 0
+def line_rows(text: TextIO, whole: bool = False, before: int = 0) -> Iterator[RawRow]:
+    """JSONL, decoded with `surrogateescape`.
+
+    Args:
+        whole: whether an object that is spread over lines is one row.
+        before: how many lines of the file stand before the text.
+    """
+    number = before
     while line := text.readline(MAX_ROW + 1):
         number += 1
         if line.isspace():
@@ -255,7 +261,13 @@ def _header(cells: list[str], name: str, line: int, delimiter: str) -> list[str]
     return columns
 
 
-def _parquet_rows(path: Path, name: str) -> Iterator[RawRow]:
+def parquet_rows(path: Path, name: str, start: int = 0, stop: int | None = None) -> Iterator[RawRow]:
+    """The rows of a Parquet file from `start` to before `stop`, counted from 0.
+
+    Raises:
+        ConversationError: where it is no Parquet file.
+        MissingExtra: without pyarrow.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -267,10 +279,37 @@ def _parquet_rows(path: Path, name: str) -> Iterator[RawRow]:
             for column in names:
                 if names.count(column) > 1:
                     raise ConversationError(f"has the column {column!r} twice", file=name)
-            batches: Iterable[Any] = file.iter_batches(batch_size=_BATCH)
-            yield from _cell_rows(row for batch in batches for row in batch.to_pylist())
+            groups, passed = _row_groups(file, start, stop)
+            batches: Iterable[Any] = file.iter_batches(batch_size=_BATCH, row_groups=groups)
+            wanted = _between(batches, start - passed, None if stop is None else stop - passed)
+            yield from _cell_rows((row for batch in wanted for row in batch.to_pylist()), start)
     except (pa.ArrowInvalid, pa.ArrowException) as problem:
         raise ConversationError(f"is not a Parquet file that can be read: {_first_line(problem)}", file=name) from None
+
+
+def _row_groups(file: Any, start: int, stop: int | None) -> tuple[list[int], int]:
+    """Which row groups hold these rows, and how many rows stand before the first of them."""
+    groups: list[int] = []
+    end = passed = 0
+    for group in range(file.num_row_groups):
+        begin, end = end, end + file.metadata.row_group(group).num_rows
+        if end <= start:
+            passed = end
+        elif stop is None or begin < stop:
+            groups.append(group)
+    return groups, passed
+
+
+def _between(batches: Iterable[Any], start: int, stop: int | None) -> Iterator[Any]:
+    """Of the rows that these batches hold, those from `start` to before `stop`."""
+    end = 0
+    for batch in batches:
+        begin, end = end, end + batch.num_rows
+        if stop is not None and begin >= stop:
+            return
+        if end > start:
+            first = max(0, start - begin)
+            yield batch.slice(first, None if stop is None else min(end, stop) - begin - first)
 
 
 def _dataset_rows(dataset: str, split: str | None, name: str) -> Iterator[RawRow]:
@@ -296,8 +335,8 @@ def _dataset_call(name: str, failed: str, call: Callable[[], Any]) -> Any:
         raise ConversationError(f"{failed}: {_first_line(problem)}", file=name) from None
 
 
-def _cell_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[RawRow]:
-    for number, row in enumerate(rows, start=1):
+def _cell_rows(rows: Iterable[Mapping[str, Any]], before: int = 0) -> Iterator[RawRow]:
+    for number, row in enumerate(rows, start=before + 1):
         yield RawRow(number, {column: _cell(value) for column, value in row.items()}, None, number)
 
 

@@ -109,8 +109,8 @@ class Source:
         self._encoder: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # a ledger that is open holds a thread: the copy opens the same file
-        ledger = (self.ledger.path or "off") if isinstance(self.ledger, Ledger) else self.ledger
+        # a ledger that is open holds a thread: the copy opens the same place
+        ledger = self.ledger.where if isinstance(self.ledger, Ledger) else self.ledger
         return {**self.__dict__, "ledger": ledger, "_judges": {}, "_encoder": None}
 
     def profile_of(self, name: str | None) -> JudgeProfile:

@@ -1,4 +1,4 @@
-"""`kardia ledger`."""
+"""`kardia ledger`: most of it wherever a ledger lies, in a file and in a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from making import at, make, ordinal, without
+from postgresql import PASSWORD, QUOTED
 
 from kardia.engine.asked import Asked, encode
 from kardia.engine.sqlite import SQLite
 from kardia.engine.store import Entry
 from kardia.judge.protocol import Usage
 
-from .command import kardia
+from .command import ROWS, inside, kardia, write_rows
 
 RUBRIC = make(ordinal("kind"), ordinal("warm"))
 BORN = 1_700_000_000  # 2023-11-14T22:13:20Z
@@ -29,31 +30,50 @@ def entry(number, conversation, judge="fake", failed=False):
     return Entry(bytes([number]) * 20, conversation, judge, "m", "made@1.0.0", ("kind", "warm"), failed, stored)
 
 
-@pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "ledger.sqlite3"
-    store = SQLite(path)
+def fill(store):
     store.put([entry(1, "exam"), entry(2, "exam"), entry(3, "dog", failed=True)], [], BORN)
     store.put([entry(4, "dog", judge="other"), entry(5, "אני")], [(b"\1" * 20, "dog")], BORN + 86_400)
     store.close()
+
+
+@pytest.fixture
+def place(ledger_place):
+    fill(ledger_place.store())
+    return ledger_place
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file, for what is about files."""
+    path = tmp_path / "ledger.sqlite3"
+    fill(SQLite(path))
     return path
 
 
-def ledger(path, command, *arguments):
-    return kardia("ledger", command, "--ledger", path, *arguments, cwd=path.parent)
+def ledger(where, command, *arguments):
+    """Of a place, or of a path."""
+    place, folder = (where, where.parent) if isinstance(where, Path) else (where.where, where.folder)
+    done = kardia("ledger", command, "--ledger", place, *arguments, cwd=folder)
+    assert not any(secret in done.stdout + done.stderr for secret in (PASSWORD, QUOTED))
+    return done
 
 
-def read(path, command, *arguments):
-    done = ledger(path, command, *arguments, "--json")
+def read(where, command, *arguments):
+    place, folder = (where, where.parent) if isinstance(where, Path) else (where.where, where.folder)
+    done = inside("ledger", command, "--ledger", place, *arguments, "--json", cwd=folder)
     assert done.stderr == ""
     return json.loads(done.stdout)
 
 
-def test_info(path):
-    done = ledger(path, "info")
+def keys_in(place):
+    return {row.entry.key[0] for row in place.store().rows()}
+
+
+def test_info(place):
+    done = ledger(place, "info")
     assert (done.returncode, done.stderr) == (0, "")
     for words in (
-        str(path),
+        place.shown,
         "5",
         "500 tokens in, 50 out",
         "2023-11-14T22:13:20Z",
@@ -61,9 +81,9 @@ def test_info(path):
         "made@1.0.0",
     ):
         assert words in done.stdout
-    assert read(path, "info") == {
-        "path": str(path),
-        "bytes": path.stat().st_size,
+    assert read(place, "info") == {
+        "path": place.shown,
+        "bytes": place.store().size(),
         "answers": 5,
         "unscored": 1,
         "damaged": 0,
@@ -80,8 +100,8 @@ def test_info(path):
     }
 
 
-def test_the_ledger_of_the_environment(path):
-    done = kardia("ledger", "info", "--json", cwd=path.parent, KARDIA_LEDGER=str(path))
+def test_the_ledger_of_the_environment(place):
+    done = kardia("ledger", "info", "--json", cwd=place.folder, KARDIA_LEDGER=place.where)
     assert json.loads(done.stdout)["answers"] == 5
 
 
@@ -94,12 +114,12 @@ def test_the_ledger_in_the_data_directory(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_info_of_an_empty_one(tmp_path):
-    store = SQLite(tmp_path / "ledger.sqlite3")
+def test_info_of_an_empty_one(ledger_place):
+    store = ledger_place.store()
     store.open()
     store.close()
-    assert ledger(store.path, "info").returncode == 0
-    facts = read(store.path, "info")
+    assert ledger(ledger_place, "info").returncode == 0
+    facts = read(ledger_place, "info")
     assert (facts["answers"], facts["oldest"], facts["groups"]) == (0, None, [])
 
 
@@ -115,28 +135,28 @@ def test_info_of_an_empty_one(tmp_path):
         (["--all"], set()),
     ],
 )
-def test_prune(path, options, left):
-    said = read(path, "prune", *options)
-    assert said == {"deleted": 5 - len(left), "bytes": path.stat().st_size}
-    assert {row.entry.key[0] for row in SQLite(path).rows()} == left
+def test_prune(place, options, left):
+    said = read(place, "prune", *options)
+    assert said == {"deleted": 5 - len(left), "bytes": place.store().size()}
+    assert keys_in(place) == left
 
 
-def test_prune_says_how_many(path):
-    done = ledger(path, "prune", "--unscored")
+def test_prune_says_how_many(place):
+    done = ledger(place, "prune", "--unscored")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 answer deleted; the ledger takes ")
 
 
 @pytest.mark.parametrize("options", [[], ["--all", "--unscored"], ["--older-than", "-1"]], ids=" ".join)
-def test_prune_of_what(path, options):
-    done = ledger(path, "prune", *options)
+def test_prune_of_what(place, options):
+    done = ledger(place, "prune", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--older-than" in done.stderr
-    assert len(list(SQLite(path).rows())) == 5
+    assert len(keys_in(place)) == 5
 
 
-def test_export(path, tmp_path):
-    done = ledger(path, "export")
+def test_export(place, tmp_path):
+    done = ledger(place, "export")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["conversation"] for line in lines] == ["exam", "exam", "dog", "dog", "אני"]
@@ -170,9 +190,9 @@ def test_export(path, tmp_path):
         "usage": {"requests": 1, "attempts": 1, "input_tokens": 100, "output_tokens": 10},
         "created": "2023-11-14T22:13:20Z",
     }
-    assert ledger(path, "export", "-o", tmp_path / "out.jsonl").stdout == ""
+    assert ledger(place, "export", "-o", tmp_path / "out.jsonl").stdout == ""
     assert (tmp_path / "out.jsonl").read_text("utf-8") == done.stdout
-    assert sorted(os.listdir(tmp_path)) == ["ledger.sqlite3", "out.jsonl"]
+    assert sorted({*os.listdir(tmp_path)} - {"ledger.sqlite3"}) == ["out.jsonl"]
     if os.name != "nt":
         assert stat.S_IMODE((tmp_path / "out.jsonl").stat().st_mode) == 0o600
 
@@ -188,33 +208,35 @@ def test_export_to_where_it_cannot_go(path, output, words):
     assert len(list(SQLite(path).rows())) == 5
 
 
-def test_verify(path):
-    done = ledger(path, "verify")
+def test_verify(place):
+    done = ledger(place, "verify")
     assert (done.returncode, done.stdout, done.stderr) == (0, "5 answers, all of them whole\n", "")
-    assert read(path, "verify") == {"path": str(path), "answers": 5, "damaged": 0, "faults": []}
+    assert read(place, "verify") == {"path": place.shown, "answers": 5, "damaged": 0, "faults": []}
 
 
-def damage_rows(path):
-    with sqlite3.connect(path) as other:
-        other.execute("UPDATE judgments SET payload = replace(payload, 'because', 'BECAUSE') WHERE id = 2")
-        other.execute("UPDATE judgments SET crc = 0, created = 9000000000000000000 WHERE id = 3")
-    other.close()
+def damage_rows(place):
+    place.sql(
+        "UPDATE judgments SET payload = (SELECT payload FROM judgments WHERE id = 3) WHERE id = 2",
+        "UPDATE judgments SET crc = 0, created = 9000000000000000000 WHERE id = 3",
+    )
 
 
-def test_verify_of_damaged_rows(path):
-    damage_rows(path)
-    done = ledger(path, "verify")
+def test_verify_of_damaged_rows(place):
+    damage_rows(place)
+    done = ledger(place, "verify")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == "2 of 5 answers damaged: they are not used, and the next run asks for them again\n"
-    assert read(path, "info")["damaged"] == 2
-    exported = ledger(path, "export")
+    assert read(place, "info")["damaged"] == 2
+    exported = ledger(place, "export")
     assert (exported.returncode, exported.stdout.count("\n")) == (1, 3)
     assert "2 answers damaged and left out" in exported.stderr
 
 
-def test_verify_of_rows_that_no_kardia_wrote(path):
-    SQLite(path).put([Entry(b"\7" * 20, "c", "j", "m", "r", ("kind",), False, b"[1,2]")], [], BORN)
-    assert ledger(path, "verify").stdout.startswith("1 of 6 answers damaged")
+def test_verify_of_rows_that_no_kardia_wrote(place):
+    store = place.store()
+    store.put([Entry(b"\7" * 20, "c", "j", "m", "r", ("kind",), False, b"[1,2]")], [], BORN)
+    store.close()
+    assert ledger(place, "verify").stdout.startswith("1 of 6 answers damaged")
 
 
 def damage_pages(path):
@@ -270,17 +292,17 @@ def test_a_damaged_file_is_a_sentence(path, command):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_forget(path):
-    done = ledger(path, "forget", "dog", "nobody")
+def test_forget(place):
+    done = ledger(place, "forget", "dog", "nobody")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "dog: 3 answers forgotten\nnobody: nothing is stored\n"
-    assert {row.entry.key[0] for row in SQLite(path).rows()} == {2, 5}
-    assert b"dog" not in path.read_bytes()
-    assert read(path, "forget", "אני", "exam") == {"אני": 1, "exam": 1}
+    assert keys_in(place) == {2, 5}
+    assert b"dog" not in place.words()
+    assert read(place, "forget", "אני", "exam") == {"אני": 1, "exam": 1}
 
 
-def test_forget_of_what_is_not_there(path):
-    done = ledger(path, "forget", "nobody")
+def test_forget_of_what_is_not_there(place):
+    done = ledger(place, "forget", "nobody")
     assert (done.returncode, done.stdout, done.stderr) == (1, "nobody: nothing is stored\n", "")
 
 
@@ -290,6 +312,58 @@ def test_forget_names_what_was_moved_aside(path):
     assert done.returncode == 0
     assert f"{path}.corrupt-1 was moved aside" in done.stderr
     assert "delete it" in done.stderr
+
+
+def test_mended_tables(ledger_database):
+    """What a database lacks is said as a file's damage is; what was moved aside is named until it is deleted."""
+    place = ledger_database
+    fill(place.store())
+    place.sql("DROP INDEX judgments_key")
+    done = ledger(place, "verify")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == (
+        "the index kardia.judgments_key is missing\n"
+        "its tables are damaged: --mend moves them aside and keeps what is whole\n"
+    )
+    mended = ledger(place, "verify", "--mend")
+    assert (mended.returncode, mended.stdout.splitlines()[-1]) == (1, "its tables are damaged")
+    assert "its tables are now in the schema kardia_corrupt_1, and the 5 answers" in mended.stderr
+    aside = f"the schema kardia_corrupt_1 of {place.shown}"
+    assert read(place, "info")["moved_aside"] == [aside]
+    assert ledger(place, "verify").returncode == 0
+    forgotten = ledger(place, "forget", "dog")
+    assert forgotten.returncode == 0
+    assert f"{aside} was moved aside as damaged" in forgotten.stderr
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_a_database_that_cannot_be_reached(tmp_path, command):
+    pytest.importorskip("psycopg", reason="a ledger in PostgreSQL needs kardia[postgres]")
+    where = f"postgresql://me:{QUOTED}@127.0.0.1:1/answers?connect_timeout=2&user=me"
+    done = kardia("ledger", command, "--ledger", where, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the ledger postgresql://me@127.0.0.1:1/answers" in done.stderr
+    assert "cannot be reached" in done.stderr
+    assert QUOTED not in done.stderr
+    assert PASSWORD not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_score_into_a_place_and_count_what_it_holds(ledger_place, tmp_path):
+    """The command line over it: what is stored is not asked again, and a dry run makes none."""
+    rows = write_rows(tmp_path / "in.jsonl", ROWS)
+    words = ["score", rows, "--rubric", "supportiveness", "--judge", "fake", "--ledger", ledger_place.where]
+    dry = kardia(*words, "--dry-run", cwd=tmp_path)
+    assert (dry.returncode, "in the ledger" in dry.stderr) == (0, False)
+    assert not ledger_place.store().is_there()
+    first = kardia(*words, "-o", "a.jsonl", cwd=tmp_path)
+    assert first.returncode == 0
+    asked = len(list(ledger_place.store().rows()))
+    assert asked == 18
+    assert f"({asked} more are in the ledger)" in kardia(*words, "--dry-run", cwd=tmp_path).stderr
+    again = kardia(*words, "-o", "b.jsonl", cwd=tmp_path)
+    assert f"0 requests, {asked} answers from the ledger" in again.stderr
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
 COMMANDS = [["info"], ["prune", "--all"], ["export"], ["verify"], ["forget", "dog"]]

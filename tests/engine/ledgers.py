@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from kardia.engine.place import ledger_place, store_of
 from kardia.engine.sqlite import SQLite
-from kardia.engine.store import Entry
+from kardia.engine.store import Entry, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_700_000_000
@@ -41,16 +42,27 @@ def entry(number: int, conversation: str | None = None, **more: object) -> Entry
     return Entry(**{**made, **more})
 
 
+def store_at(where: str | Path) -> Store:
+    """The store of what `--ledger` takes."""
+    place, _ = ledger_place(where)
+    assert place is not None
+    return store_of(place)
+
+
 def filled(path: Path, count: int = 40) -> SQLite:
     """A closed store of entries 0, 1, …; each conversation has one."""
     store = SQLite(path)
-    for start in range(0, count, 64):
-        store.put([entry(number) for number in range(start, min(start + 64, count))], [], NOW)
-    store.close()
+    fill(store, count)
     return store
 
 
-def held(store: SQLite, count: int = 40) -> set[int]:
+def fill(store: Store, count: int = 40) -> None:
+    for start in range(0, count, 64):
+        store.put([entry(number) for number in range(start, min(start + 64, count))], [], NOW)
+    store.close()
+
+
+def held(store: Store, count: int = 40) -> set[int]:
     """Which of the entries 0, 1, … are there; none may be there with another's payload."""
     found = store.get([key(number) for number in range(count)])
     numbers = {key(number): number for number in range(count)}
@@ -59,9 +71,9 @@ def held(store: SQLite, count: int = 40) -> set[int]:
     return {numbers[name] for name, _, _ in found}
 
 
-def stored(path: Path, count: int = 40) -> set[int]:
-    """`held` of what a file holds."""
-    store = SQLite(path)
+def stored(where: str | Path, count: int = 40) -> set[int]:
+    """`held` of what a place holds."""
+    store = store_at(where)
     try:
         return held(store, count)
     finally:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kardia.engine.budget import Budget
+from kardia.engine.budget import Budget, Spent
+from kardia.engine.ensemble import CascadeTally
 from kardia.errors import BudgetExhausted
+from kardia.judge.protocol import Usage
 
 
 async def test_requests_are_counted_retries_too():
@@ -92,3 +94,13 @@ async def test_a_request_that_may_be_sent_twice_never_breaks_the_cap():
     with pytest.raises(BudgetExhausted):
         await budget.take(0.0, 2)
     assert budget.requests == 5
+
+
+def test_what_several_runs_used_is_added_up():
+    all_of_it = Spent(1, 2, 3, None, 4, 5, 6, 7)
+    all_of_it.add(Spent(10, 20, 30, 0.5, 40, 50, 60, 70))
+    all_of_it.add(Spent())
+    assert all_of_it == Spent(11, 22, 33, 0.5, 44, 55, 66, 77)
+    tally = CascadeTally(2, 1, Usage(3, 4, 5), Usage(6))
+    tally.add(CascadeTally(20, 10, Usage(30, cost=1.0), Usage(60)))
+    assert tally == CascadeTally(22, 11, Usage(33, 4, 5, 1.0), Usage(66))

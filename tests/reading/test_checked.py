@@ -212,7 +212,7 @@ def test_stdin_is_kept_for_the_second_pass_for_its_owner_only(monkeypatch, text)
     monkeypatch.setattr(sys, "stdin", Stdin(text))
     with Source("-", skip_bad=True) as source:
         survey = source.check()
-        kept = source._spool
+        kept = source._files[0].spool
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         assert survey.good == 2
         assert ids(source) == ids(source) == ["a", "stdin:2" if text[0] == "[" else "stdin:3"]
@@ -225,7 +225,7 @@ def test_the_copy_goes_with_the_source_that_nobody_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", Stdin(json.dumps(row("a"))))
     source = Source("-")
     source.check()
-    kept = source._spool
+    kept = source._files[0].spool
     assert kept.exists()
     del source
     gc.collect()
@@ -256,6 +256,48 @@ def test_a_pipe_is_read_once(tmp_path):
 
 def test_no_such_file():
     assert fault(Source("none.jsonl")) == "none.jsonl: no such file"
+
+
+def test_several_files_are_one_input(tmp_path):
+    one = put(tmp_path / "one.jsonl", row("a"), row())
+    two = tmp_path / "two.json"
+    two.write_text(json.dumps([row("b"), row()]), encoding="utf-8")
+    source = Source([one, two])
+    assert source.check().rows == 4
+    assert ids(source) == ["a", "one:2", "b", "two:2"]
+    assert source.name == f"{one}, {two}"
+    assert ids(Source([one, two], limit=3)) == ["a", "one:2", "b"]
+
+
+def test_ids_are_unique_over_all_files_and_the_message_names_them(tmp_path):
+    one = put(tmp_path / "one.jsonl", row("x"), row("a"))
+    two = put(tmp_path / "two.jsonl", row("b"), row("a"), row("b"))
+    place = f"the id 'a' was seen before, in {one}:2"
+    assert fault(Source([one, two])) == f"{two}:2: id: {place}"
+    source = Source([one, two], skip_bad=True)
+    survey = source.check()
+    assert (survey.good, survey.bad) == (3, 2)
+    assert list(source.rejected()) == [
+        {"file": str(two), "line": 2, "id": "a", "reason": place},
+        {"file": str(two), "line": 3, "id": "b", "reason": "the id 'b' was seen before, in line 1"},
+    ]
+    assert ids(source) == ["x", "a", "b"]
+    assert [source.bad_rows(start, start + 2) for start in (0, 2, 4)] == [(), (3,), (4,)]
+
+
+def test_a_bad_row_names_its_own_file(tmp_path):
+    one, two = put(tmp_path / "one.jsonl", row("a")), put(tmp_path / "two.jsonl", row("b"), "nonsense")
+    assert fault(Source([one, two])).startswith(f"{two}:2: is not JSON")
+    assert fault(Source([one, tmp_path / "none.jsonl"])) == f"{tmp_path}/none.jsonl: no such file"
+
+
+def test_standard_input_is_one_file_among_several(tmp_path, monkeypatch):
+    one = put(tmp_path / "one.jsonl", row("a"))
+    monkeypatch.setattr(sys, "stdin", Stdin(json.dumps(row("b"))))
+    with Source(["-", one]) as source:
+        assert ids(source) == ids(source) == ["b", "a"]
+    with pytest.raises(ConversationError, match="stdin: can be read only once"):
+        Source(["-", one, "-"])
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
