@@ -1,7 +1,8 @@
 """A source that is checked as a whole before anything is scored, then read a second time.
 
-Memory does not grow with the texts: what is kept is 64 bits of a hash for each id, and two numbers for each row that
-`skip_bad` leaves out. Where a hash comes a second time, the source is read again to see whether the id is the same.
+Memory does not grow with the rows: of each id 64 bits of a hash are kept, in temporary files where there are many; and
+three numbers for each row that `skip_bad` leaves out. Where a hash comes a second time, the source is read again to see
+whether the id is the same.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import IO, Any, NamedTuple
 from kardia.conversation import Conversation
 from kardia.errors import ConversationError, InputError
 from kardia.reading.files import RawRow, open_rows, open_stream, source_name, source_stem
-from kardia.reading.idset import IdSet, id_hash
+from kardia.reading.idset import SeenIds, id_hash
 from kardia.reading.rows import conversation_from_row, row_id
 
 __all__ = ["Source", "Survey", "checked_conversation", "read_conversations"]
@@ -142,7 +143,11 @@ class Source:
         if self._survey is not None:
             return self._survey
         self._bad, self._first_lines, self._first_files = array("Q"), array("Q"), array("L")
-        seen = IdSet()
+        with SeenIds() as seen:
+            self._survey = self._read_through(seen)
+        return self._survey
+
+    def _read_through(self, seen: SeenIds) -> Survey:
         suspects = array("Q")
         keys: set[str] = set()
         rows = 0
@@ -153,6 +158,7 @@ class Source:
                 conversation = self._conversation(file, raw)
             except ConversationError as problem:
                 if not self._skip_bad:
+                    self._raise_repeats(set(seen.repeats()), rows)  # an earlier row's fault comes first
                     raise
                 first_fault = first_fault or problem
                 self._bad.append(rows - 1)
@@ -164,17 +170,19 @@ class Source:
                 if self._skip_bad:
                     suspects.append(number)
                 else:
-                    self._raise_repeat(number, rows)
+                    self._raise_repeats({number}, rows)
             if len(keys) < MAX_KEYS:
                 keys.update(conversation.metadata)
         if rows == 0:
             raise ConversationError("holds no conversations", file=self.name)
+        suspects.extend(seen.repeats())
+        if not self._skip_bad:
+            self._raise_repeats(set(suspects), rows)
         self._confirm(suspects)
         good = rows - len(self._bad)
         if good == 0 and first_fault is not None:
             raise ConversationError(f"none of its {rows} rows can be used; the first: {first_fault}", file=self.name)
-        self._survey = Survey(rows, good, len(self._bad), frozenset(sorted(keys)[:MAX_KEYS]))
-        return self._survey
+        return Survey(rows, good, len(self._bad), frozenset(sorted(keys)[:MAX_KEYS]))
 
     def conversations(self) -> Iterator[Conversation]:
         """The good rows in order, read anew; each call begins at the start.
@@ -270,8 +278,8 @@ class Source:
             raise ConversationError(problem.message, file=file.name, line=raw.line, key=problem.key) from None
         return conversation
 
-    def _raise_repeat(self, number: int, rows: int) -> None:
-        for repeat in self._repeats({number}, rows):
+    def _raise_repeats(self, hashes: set[int], rows: int) -> None:
+        for repeat in self._repeats(hashes, rows) if hashes else ():
             raise ConversationError(
                 _repeated(repeat.id, repeat.file, repeat.first),
                 file=repeat.file.name,

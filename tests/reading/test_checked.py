@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kardia.errors import ConversationError, RubricError
-from kardia.reading import Source, checked, parse_map, read_conversations
+from kardia.reading import Source, checked, idset, parse_map, read_conversations
 
 
 def row(own_id: object = None, reply: str = "That hurts.", **more: object) -> dict[str, object]:
@@ -104,6 +104,20 @@ def test_many_repeats_are_looked_up_in_portions(tmp_path, monkeypatch):
     assert source.check().good == 10
     assert ids(source) == [str(number) for number in range(10)]
     assert [item["line"] for item in source.rejected()] == list(range(11, 26))
+
+
+def test_repeats_among_many_ids_are_found_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(idset.SeenIds.__init__, "__defaults__", (3,))
+    rows = [*(row(number) for number in range(9)), row(8), row(4)]
+    path = put(tmp_path / "talks.jsonl", *rows, "", *map(row, range(10, 30)))
+    assert fault(Source(path)) == f"{path}:10: id: the id '8' was seen before, in line 9"
+    broken = put(tmp_path / "broken.jsonl", *rows, "no JSON", *map(row, range(10, 30)))
+    assert fault(Source(broken)) == f"{broken}:10: id: the id '8' was seen before, in line 9"
+    sound = put(tmp_path / "sound.jsonl", *map(row, range(9)), "no JSON")
+    assert fault(Source(sound)).startswith(f"{sound}:10: ")
+    source = Source(path, skip_bad=True)
+    assert source.check().bad == 2
+    assert [(item["line"], item["id"]) for item in source.rejected()] == [(10, "8"), (11, "4")]
 
 
 @pytest.mark.parametrize("skip_bad", [True, False])
