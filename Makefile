@@ -30,7 +30,7 @@ demo: $(BASE) ## score the example conversations with the embedded judge
 	@echo "The scorecards are in out.jsonl"
 
 # one process a core, and one thread in each: what starts threads of its own asks for them
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(SETUP) lint types ## run every check and test
 	$(PYTEST)

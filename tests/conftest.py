@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis  # noqa: F401 - its plugin imports it late otherwise, where trio is there, and then warns
 import pytest
 import tiny
 
