@@ -66,7 +66,5 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with SeenIds(2) as seen:
         assert seen.add(1)
-        with pytest.raises(
-            InputError, match=f"{tmp_path / 'gone'}: ids cannot be compared in temporary files: No"
-        ):
+        with pytest.raises(InputError, match=f"{tmp_path / 'gone'}: ids cannot be compared in temporary files: No"):
             seen.add(2)
