@@ -73,6 +73,19 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.qwen(_folder(tmp_path_factory, "qwen"))
 
 
+@pytest.fixture
+def own_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test opened or was warned of is not known to the next."""
+    from kardia.engine import ledger
+
+    known: dict[Any, Any] = {}
+    monkeypatch.setattr(ledger, "_warned", set())
+    monkeypatch.setattr(ledger, "_known", known)
+    yield
+    for made in known.values():
+        made.close()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Any]:
     """A PostgreSQL server, as `tests/postgresql.py` starts it, where the system has one."""

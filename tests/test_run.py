@@ -7,10 +7,11 @@ import json
 import pytest
 
 import kardia
-from kardia.engine import ledger as ledgers
 from kardia.errors import ConversationError, InputError, Interrupted, OutputError, ProfileError, RubricError
 from kardia.run import Run
 from kardia.scoring import Settings
+
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 
 ROW = {"id": "a", "context": "I failed.", "response": "That hurts."}
 
@@ -126,16 +127,6 @@ def test_input_is_wrong_in_a_sentence(rows):
 
 
 # with a ledger
-
-
-@pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch):
-    """What one test opened is closed before the next."""
-    known = {}
-    monkeypatch.setattr(ledgers, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 def settings(path, **more):

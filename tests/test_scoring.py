@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,6 @@ import pytest
 from server import ScriptedServer, status
 
 import kardia
-from kardia.engine import ledger as ledgers
 from kardia.engine.gate import Gate
 from kardia.engine.halt import Halt
 from kardia.engine.ledger import Ledger
@@ -37,6 +35,8 @@ from kardia.rubric.models import RubricFile
 from kardia.rubric.rubric import Rubric
 from kardia.scoring import Settings, cards_of
 from kardia.version import __version__
+
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 
 ROW = {"id": "a", "context": "I failed.", "response": "That hurts.", "metadata": {"emotion": "sad", "group": "g"}}
 
@@ -197,16 +197,6 @@ def test_a_conversation_without_a_reply() -> None:
 
 
 # on the engine: the ledger, equal requests, what a run may spend, a judge that fails
-
-
-@pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What one test opened is closed before the next."""
-    known: dict[Path, Any] = {}
-    monkeypatch.setattr(ledgers, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 def own(name: str = "own", **criterion: Any) -> kardia.Rubric:

@@ -21,7 +21,7 @@ from kardia.engine.asked import in_words
 from kardia.engine.place import Address, ledger_place, store_of
 from kardia.engine.store import Misplaced, Row, Store, StoreError
 from kardia.errors import InputError, OutputError
-from kardia.files import partial_path, private_opener
+from kardia.files import partial_path, private_opener, same_file
 
 __all__ = ["export_view", "forget_view", "info_view", "prune_view", "verify_view"]
 
@@ -210,7 +210,7 @@ def _writing(output: str | None, ledger: str) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     target = Path(output)
-    if target.exists() and os.path.exists(ledger) and os.path.samefile(target, ledger):
+    if same_file(target, ledger):
         raise OutputError("is the ledger itself; name another file", file=output)
     partial = partial_path(target)
     try:

@@ -106,8 +106,11 @@ def score(
         int | None, typer.Option("--workers", min=1, help="ray: actors. Default: by the judge and the cluster.")
     ] = None,
     shard_rows: Annotated[
-        int, typer.Option("--shard-rows", min=1, help="ray: rows that an actor scores at a time, and in a part.")
-    ] = 2000,
+        int | None,
+        typer.Option(
+            "--shard-rows", min=1, help="ray: rows that an actor scores at a time, and in a part. Default: 2000."
+        ),
+    ] = None,
     ray_address: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +135,8 @@ def score(
     from kardia.scoring import Settings
 
     on_ray = engine is Engine.ray
+    if not on_ray:
+        _refuse({"--workers": workers, "--shard-rows": shard_rows, "--ray-address": ray_address})
     if report is not None:
         _check_report(report, file, output, on_ray)
     settings = Settings(
@@ -160,7 +165,7 @@ def score(
         from kardia.cli.score_ray import score_on_ray
 
         run, summary = score_on_ray(
-            file, rubric, judge, output, format.value, workers, shard_rows, ray_address, _progress, common
+            file, rubric, judge, output, format.value, workers, shard_rows or 2000, ray_address, _progress, common
         )
     else:
         run = Run.prepare(file, rubric, judge, **common)
@@ -171,6 +176,14 @@ def score(
         _report(report, output, None if no_text or "-" in file else file, map_, run)
     if summary.unscored or (strict and summary.abstained):
         raise typer.Exit(1)
+
+
+def _refuse(given: dict[str, object]) -> None:
+    from kardia.errors import InputError
+
+    for option, value in given.items():
+        if value is not None:
+            raise InputError("is for --engine ray: add that, or leave this out", file=option)
 
 
 def _check_report(place: str, sources: list[str], output: str | None, parts: bool) -> None:
@@ -210,16 +223,13 @@ def _announce(run: Any) -> None:
 
 
 def _score(run: Any, output: str | None, form: str, sources: list[str]) -> Summary:
-    import gc
-
     from kardia.cli.stopping import stoppable
     from kardia.cli.terminal import note
+    from kardia.engine.cycles import look_rarely
     from kardia.output import open_output
     from kardia.summary import Summary
 
-    # what a run makes goes by counting references: looking for cycles every 700 objects is an eighth of its time
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    look_rarely()
     summary = Summary()
     sink = open_output(output, form, *sources)
     done = False

@@ -3,12 +3,12 @@ engine does, and writes their part."""
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import pickle
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from kardia.cluster.shard import Shard
 from kardia.cluster.shared import SharedBudget, SharedLimits
 from kardia.conversation import Conversation
 from kardia.engine.budget import Spent
+from kardia.engine.cycles import look_rarely
 from kardia.engine.ensemble import CascadeTally
 from kardia.engine.gate import share_limits
 from kardia.engine.halt import Halt
@@ -125,8 +126,7 @@ class ScoreShard:
     def _load(self) -> tuple[list[Rubric], Judge]:
         rubrics, profile = self._order.load()
         judge = build_judge(profile)
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        look_rarely()
         return rubrics, judge
 
     def _conversations(self, shard: Shard) -> Iterator[Conversation]:
@@ -143,8 +143,6 @@ class ScoreShard:
 
     def _beat(self) -> None:
         """Says that this worker lives, and hears whether the run is to stop."""
-        import time
-
         import ray
         from ray.exceptions import RayError
 

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from zlib import crc32
 
 from kardia.engine import postgres_schema as schema
 from kardia.engine.place import Address
 from kardia.engine.postgres_salvage import moved_aside, renew
-from kardia.engine.store import Entry, Misplaced, Row, StoreError
+from kardia.engine.store import Entry, Misplaced, Row, StoreError, checksum, is_sound
 
 if TYPE_CHECKING:
     import psycopg
@@ -141,7 +140,7 @@ class Postgres:
                 return [
                     (key, _words(conversation), payload)
                     for key, conversation, payload, crc in cursor.execute(_SELECT, (list(keys),))
-                    if crc32(payload, crc32(key)) == crc
+                    if is_sound(key, payload, crc)
                 ]
 
         return self._ask(self._reading, work, "read")
@@ -333,7 +332,7 @@ def _columns(entries: Sequence[Entry], created: int) -> dict[str, list[Any]]:
         "criteria": [_bytes(",".join(entry.criteria)) for entry in entries],
         "unscored": [entry.unscored for entry in entries],
         "payload": [entry.payload for entry in entries],
-        "crc": [crc32(entry.payload, crc32(entry.key)) for entry in entries],
+        "crc": [checksum(entry.key, entry.payload) for entry in entries],
         "created": [created] * len(entries),
     }
 
@@ -349,7 +348,7 @@ def _words(raw: bytes) -> str:
 
 def _row(row: tuple[Any, ...]) -> Row:
     key, conversation, judge, model, rubric, criteria, unscored, payload, crc, created = row
-    sound = crc32(payload, crc32(key)) == crc
+    sound = is_sound(key, payload, crc)
     who, by, called, against = map(_words, (conversation, judge, model, rubric))
     asked = tuple(_words(criteria).split(","))
     entry = Entry(key if sound else b"", who, by, called, against, asked, unscored, payload if sound else b"")

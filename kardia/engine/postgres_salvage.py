@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from kardia.engine import postgres_schema as schema
+from kardia.engine.salvage import sound_batches
 
 if TYPE_CHECKING:
     from kardia.engine.postgres_schema import Connection
 
 __all__ = ["moved_aside", "renew"]
 
-AT_ONCE = 500
 BEYOND = 2**62
 _ASIDE = "kardia_corrupt_"
 
@@ -38,8 +37,7 @@ def renew(connection: Connection, place: str) -> tuple[str, int]:
     kept = 0
     places = ", ".join(["%s"] * len(schema.COLUMNS.split(", ")))
     add = f"INSERT INTO kardia.judgments ({schema.COLUMNS}) VALUES ({places}) ON CONFLICT (key) DO NOTHING"  # noqa: S608
-    for rows in _batches(connection, aside):
-        sound = [row[1:] for row in rows if _is_sound(row)]
+    for sound in _batches(connection, aside):
         if sound:
             with schema.transaction(connection), connection.cursor() as cursor:
                 cursor.executemany(add, sound)
@@ -57,27 +55,15 @@ def renew(connection: Connection, place: str) -> tuple[str, int]:
 
 
 def _batches(connection: Connection, aside: str) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of the damaged table; where a stretch cannot be read, it is stepped over, in ever longer leaps."""
-    last, leap, limit = 0, 1, AT_ONCE
     query = f"SELECT id, {schema.COLUMNS} FROM {aside}.judgments WHERE id > %s ORDER BY id LIMIT %s"  # noqa: S608
     error = schema.driver().Error
-    while last < BEYOND:
+
+    def read(last: int, limit: int) -> list[tuple[Any, ...]] | None:
         try:
-            rows = connection.execute(query, (last, limit), binary=True).fetchall()
+            return connection.execute(query, (last, limit), binary=True).fetchall()
         except error as problem:
             if schema.is_lost(problem):
                 raise
-            if limit > 1:
-                limit = 1
-            else:
-                last, leap = last + leap, 2 * leap
-            continue
-        if not rows:
-            return
-        yield rows
-        last, leap, limit = rows[-1][0], 1, min(2 * limit, AT_ONCE)
+            return None
 
-
-def _is_sound(row: tuple[Any, ...]) -> bool:
-    key, payload, crc = row[1], row[8], row[9]
-    return bool(crc32(payload, crc32(key)) == crc)
+    return sound_batches(read, BEYOND)

@@ -17,12 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from kardia.engine.sqlite_file import alone_in, is_other_file, make_file, make_folder, move_aside, moved_aside, place_of
 from kardia.engine.sqlite_salvage import salvage
 from kardia.engine.sqlite_schema import COLUMNS, INSERT, SCHEMA, check, connect, is_busy, is_damage, text, transaction
-from kardia.engine.store import Entry, Misplaced, Row, StoreError
+from kardia.engine.store import Entry, Misplaced, Row, StoreError, checksum, is_sound
 
 __all__ = ["SQLite"]
 
@@ -121,7 +120,7 @@ class SQLite:
                 ",".join(entry.criteria),
                 entry.unscored,
                 entry.payload,
-                crc32(entry.payload, crc32(entry.key)),
+                checksum(entry.key, entry.payload),
                 created,
             )
             for entry in entries
@@ -344,14 +343,14 @@ def _get(connection: sqlite3.Connection, keys: Sequence[bytes], found: list[tupl
     wanted = [*keys, *[keys[-1]] * (length - len(keys))]
     for key, conversation, payload, crc in connection.execute(_SELECT[length], wanted):
         # the key that is checked is the one that was looked up: an index that points to another row shows here
-        if type(payload) is type(conversation) is type(key) is bytes and crc32(payload, crc32(key)) == crc:
+        if type(conversation) is bytes and is_sound(key, payload, crc):
             found.append((key, conversation.decode("utf-8", "replace"), payload))
 
 
 def _row(row: tuple[Any, ...]) -> Row:
     """A row as it is stored, whatever a damaged file holds in it."""
     key, conversation, judge, model, rubric, criteria, unscored, payload, crc, created = row
-    sound = type(key) is bytes and type(payload) is bytes and crc32(payload, crc32(key)) == crc
+    sound = is_sound(key, payload, crc)
     names = (str(conversation), str(judge), str(model), str(rubric), tuple(str(criteria).split(",")))
     entry = Entry(key if sound else b"", *names, bool(unscored), payload if sound else b"")
     return Row(entry, created if type(created) is int else 0, sound)

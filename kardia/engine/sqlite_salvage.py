@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
+from kardia.engine.salvage import AT_ONCE, sound_batches
 from kardia.engine.sqlite_schema import COLUMNS, INSERT, connect, transaction
 
 __all__ = ["salvage"]
 
-AT_ONCE = 500
 LEAST_ROW = 60
 """Bytes; a file cannot hold more rows than so many fit into it, whatever its pages say."""
 BEYOND = 2**40
@@ -39,28 +38,15 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> int:
 
 
 def _batches(old: sqlite3.Connection, most: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The sound rows, in batches; where a stretch cannot be read, it is stepped over, in ever longer leaps."""
-    last, leap, limit, seen = 0, 1, AT_ONCE, 0
     query = f"SELECT id, {COLUMNS} FROM judgments WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constants
-    while last < BEYOND and seen <= most:
+
+    def read(last: int, limit: int) -> list[tuple[Any, ...]] | None:
         try:
-            rows = old.execute(query, (last, limit)).fetchall()
+            return old.execute(query, (last, limit)).fetchall()
         except sqlite3.Error:
-            if limit > 1:
-                limit = 1
-            else:
-                last, leap = last + leap, 2 * leap
-            continue
-        if not rows:
-            return
-        yield [row[1:] for row in rows if _is_sound(row)]
-        seen += len(rows)
-        last, leap, limit = max(last + 1, rows[-1][0]), 1, min(2 * limit, AT_ONCE)
+            return None
 
-
-def _is_sound(row: tuple[Any, ...]) -> bool:
-    key, payload, crc = row[1], row[8], row[9]
-    return type(key) is bytes and type(payload) is bytes and crc32(payload, crc32(key)) == crc
+    return sound_batches(read, BEYOND, most)
 
 
 def _tolerant(raw: bytes) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from zlib import crc32
 
-__all__ = ["Entry", "Misplaced", "Row", "Store", "StoreError"]
+__all__ = ["Entry", "Misplaced", "Row", "Store", "StoreError", "checksum", "is_sound"]
 
 
 class StoreError(Exception):
@@ -56,6 +57,16 @@ class Row:
     entry: Entry
     created: int
     sound: bool
+
+
+def checksum(key: bytes, payload: bytes) -> int:
+    """32 bits over an entry's key and its payload, which are stored beside them."""
+    return crc32(payload, crc32(key))
+
+
+def is_sound(key: object, payload: object, stored: object) -> bool:
+    """Whether the checksum that was stored is theirs, whatever a damaged database holds in their places."""
+    return type(key) is bytes and type(payload) is bytes and checksum(key, payload) == stored
 
 
 class Store(Protocol):

@@ -176,9 +176,10 @@ class Source:
         if rows == 0:
             raise ConversationError("holds no conversations", file=self.name)
         suspects.extend(seen.repeats())
-        if not self._skip_bad:
+        if self._skip_bad:
+            self._confirm(suspects)
+        else:
             self._raise_repeats(set(suspects), rows)
-        self._confirm(suspects)
         good = rows - len(self._bad)
         if good == 0 and first_fault is not None:
             raise ConversationError(f"none of its {rows} rows can be used; the first: {first_fault}", file=self.name)

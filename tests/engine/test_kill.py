@@ -21,12 +21,12 @@ import pytest
 from making import benchmark_server
 
 import kardia
-from kardia.engine import ledger as ledgers
 from kardia.engine.sqlite import SQLite
 from kardia.judge import JudgeProfile, build_judge
 
 from .ledgers import ROOT, in_child
 
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX")
 NAME = "understanding"  # four criteria
 FAULTS = {"429": 0.05, "500": 0.02, "garbage": 0.02, "reset": 0.01, "truncated": 0.01, "stall": 0.005}
@@ -49,15 +49,6 @@ def server(process: Any) -> Any:
     process.configure(**vars(bench.Settings()))
     process.reset()
     return process
-
-
-@pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    known: dict[Path, Any] = {}
-    monkeypatch.setattr(ledgers, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 def rows(count: int, start: int = 0) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from kardia.errors import InputError
 
 from .ledgers import NOW, entry, key, payload, python
 
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX")
 FOREVER_S = 1000.0
 
@@ -72,15 +73,9 @@ def ledger(memory):
 
 
 @pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch):
-    """What one test opened or was warned of is not known to the next."""
+def _unnamed(monkeypatch):
+    """Where the ledger lies is what a test says."""
     monkeypatch.delenv("KARDIA_LEDGER", raising=False)
-    monkeypatch.setattr(module, "_warned", set())
-    known = {}
-    monkeypatch.setattr(module, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ import traceback
 import pytest
 from postgresql import PASSWORD, QUOTED
 
-from kardia.engine import ledger as ledgers
 from kardia.engine import postgres, postgres_schema
 from kardia.engine.ledger import open_ledger
 from kardia.engine.place import Address
@@ -28,6 +27,7 @@ from kardia.errors import InputError, MissingExtra
 
 from .ledgers import NOW, ROOT, entry, fill, finished, held, in_child, key, payload, python
 
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX")
 
 
@@ -41,16 +41,6 @@ def store(place):
     made = place.store()
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch):
-    monkeypatch.setattr(ledgers, "_warned", set())
-    known = {}
-    monkeypatch.setattr(ledgers, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 def warnings_in(caplog):

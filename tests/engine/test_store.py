@@ -19,6 +19,7 @@ from kardia.engine.store import Misplaced, StoreError
 
 from .ledgers import NOW, entry, fill, finished, held, in_child, key, payload, python, stored
 
+pytestmark = pytest.mark.usefixtures("own_ledgers")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX")
 
 
@@ -32,17 +33,6 @@ def store(place):
     made = place.store()
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def _own_ledgers(monkeypatch):
-    """What one test opened or was warned of is not known to the next."""
-    monkeypatch.setattr(ledgers, "_warned", set())
-    known = {}
-    monkeypatch.setattr(ledgers, "_known", known)
-    yield
-    for made in known.values():
-        made.close()
 
 
 def impatient(monkeypatch, seconds):
