@@ -6,6 +6,7 @@ import doctest
 import importlib
 import importlib.util
 import pkgutil
+import re
 import shlex
 import shutil
 import subprocess
@@ -64,6 +65,17 @@ def test_page(page, place):
         elif block.language == "console":
             for command in typed(text):
                 run(command, place, where)
+
+
+def test_the_plan_for_a_billion_judgments_is_what_its_own_lines_say(place, capsys):
+    asked, guessed, plan, printed = blocks(ROOT / "docs" / "scale.md")
+    said = [inside(*shlex.split(command)[1:], cwd=place).stderr.splitlines()[0] for command in typed(asked.text)]
+    assert said == guessed.text.splitlines()
+    figures = [re.search(r"about ([\d,]+) tokens in and at most ([\d,]+) out", line).groups() for line in said]
+    assert all(f"{count.replace(',', '_')} / 24" in plan.text for line in figures for count in line)
+    capsys.readouterr()
+    exec(compile(plan.text, "scale.md", "exec"), {})
+    assert capsys.readouterr().out == printed.text
 
 
 def run(command, place, where):

@@ -31,9 +31,6 @@ MADE: Mapping[str, Callable[[], str]] = {
     "python": reference.python,
 }
 
-COMING = ("scale",)
-"""Pages that the first page lists, and that may not be written yet."""
-
 _MADE = re.compile(r"^<!-- made: ([a-z]+) -->$", re.MULTILINE)
 _SHOWS = re.compile(r"^<!-- shows: (\S+) -->$", re.MULTILINE)
 _FENCE = re.compile(r"^ *(`{3,}).*?^ *\1 *$", re.MULTILINE | re.DOTALL)
@@ -83,18 +80,12 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
         text = (ROOT / marker[1]).read_text("utf-8")
         app.env.note_dependency(str(ROOT / marker[1]))
     if name == "index":
-        text = _without_missing(text)
         entries = contents(text)
     text = _outside_fences(text, lambda part: _relink(part, home, name))
     text = _MADE.sub(lambda found: MADE[found[1]](), text)
     if name == "index":
         text += "".join(_toctree(title, pages) for title, pages in entries)
     source[0] = text
-
-
-def _without_missing(text: str) -> str:
-    missing = [f"({each}.md)" for each in COMING if not (DOCS / f"{each}.md").exists()]
-    return "".join(line for line in text.splitlines(keepends=True) if not any(each in line for each in missing))
 
 
 def _outside_fences(text: str, change: Callable[[str], str]) -> str:
