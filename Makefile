@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint types coverage docs bench-engine smoke chaos conformance build licences sbom audit release clean
+.PHONY: help demo setup test slow lint types coverage docs bench-engine smoke chaos conformance build licences sbom audit release clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,7 +33,10 @@ demo: $(BASE) ## score the example conversations with the embedded judge
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(SETUP) lint types ## run every check and test
-	$(PYTEST)
+	$(PYTEST) -m 'not slow'
+
+slow: $(SETUP) ## run what `make test` leaves out: faults of all sizes, by twenty seeds each; about two minutes
+	$(PYTEST) -m slow
 
 lint: $(SETUP) ## ruff
 	$(BIN)/ruff check kardia tests benchmarks training docs .ci
@@ -90,7 +93,7 @@ sbom: $(SETUP) ## write the software bill of materials to build/sbom.cdx.json
 audit: $(SETUP) ## ask an advisory service about every pinned version; needs the network
 	$(BIN)/python .ci/audit.py
 
-release: test build sbom audit ## all that is looked at before a release: docs/releasing.md
+release: test slow build sbom audit ## all that is looked at before a release: docs/releasing.md
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.json out.jsonl

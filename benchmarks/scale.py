@@ -228,14 +228,16 @@ def measured(engine: str, sizes: Sequence[int], place: Path) -> dict[int, list[R
     """The runs of each size; what was measured before is read."""
     kept = place / f"{engine}.json"
     known: dict[str, list[dict[str, Any]]] = json.loads(kept.read_text()) if kept.exists() else {}
-    with cluster(engine, place / "scratch") as mark:
-        for turn in range(ROUNDS):
-            for rows in sizes:
-                often = next((times for most, times in TURNS.items() if rows <= most), 0)
-                runs = known.setdefault(str(rows), [])
-                while len(runs) < max(1, (turn + 1) * often):
-                    runs.append(asdict(scored(engine, rows, place, mark)))
-                    kept.write_text(json.dumps(known))
+    left = []
+    for turn in range(ROUNDS):
+        for rows in sizes:
+            often = next((times for most, times in TURNS.items() if rows <= most), int(turn == 0))
+            left += [rows] * min(often, max(0, (turn + 1) * often - len(known.get(str(rows), []))))
+    if left:
+        with cluster(engine, place / "scratch") as mark:
+            for rows in left:
+                known.setdefault(str(rows), []).append(asdict(scored(engine, rows, place, mark)))
+                kept.write_text(json.dumps(known))
     return {rows: [Run(**each) for each in known[str(rows)]] for rows in sizes}
 
 

@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 import pytest
-from cli.command import inside, surroundings
+from cli.command import kardia as command_line
+from cli.command import surroundings
 from pages import PAGES, ROOT, blocks, typed
 
 import kardia
@@ -69,7 +70,7 @@ def test_page(page, place):
 
 def test_the_plan_for_a_billion_judgments_is_what_its_own_lines_say(place, capsys):
     asked, guessed, plan, printed = blocks(ROOT / "docs" / "scale.md")
-    said = [inside(*shlex.split(command)[1:], cwd=place).stderr.splitlines()[0] for command in typed(asked.text)]
+    said = [command_line(*shlex.split(command)[1:], cwd=place).stderr.splitlines()[0] for command in typed(asked.text)]
     assert said == guessed.text.splitlines()
     figures = [re.search(r"about ([\d,]+) tokens in and at most ([\d,]+) out", line).groups() for line in said]
     assert all(f"{count.replace(',', '_')} / 24" in plan.text for line in figures for count in line)
@@ -99,5 +100,5 @@ def run(command, place, where):
     else:
         assert words[0] == "kardia", f"{where}: only kardia's own commands belong into a console block, not {command}"
         # in this process: torch and the encoder are loaded once, not by each of a hundred commands
-        done, expected = inside(*words[1:], cwd=place), (0, 1)
+        done, expected = command_line(*words[1:], cwd=place), (0, 1)
     assert done.returncode in expected, f"{where}: {words}\n{done.stdout}{done.stderr}"

@@ -1,20 +1,27 @@
-"""The command line as a user runs it: a process of its own, in a folder of its own."""
+"""The command line as a user runs it, in a folder of its own: in this process, or in one of its own."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import io
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
+import pytest
 
-from kardia.cli.app import app
-from kardia.errors import KardiaError
+from kardia import scoring
+from kardia.cli import main
+from kardia.engine import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 KARDIA = [sys.executable, "-m", "kardia"]
@@ -55,10 +62,10 @@ def surroundings(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-def kardia(
+def process(
     *arguments: object, cwd: Path, stdin: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `kardia` and waits; nothing is raised."""
+    """Runs `kardia` in a process of its own and waits; nothing is raised."""
     return subprocess.run(
         [*KARDIA, *map(str, arguments)],
         cwd=cwd,
@@ -80,26 +87,55 @@ class Done:
     stderr: str
 
 
-def inside(*arguments: object, cwd: Path) -> Done:
-    """Runs a command in this process, which is quicker; a fault of kardia's own is raised."""
-    with _moved(cwd):
-        told = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="kardia")
-    if isinstance(told.exception, KardiaError):
-        return Done(told.exception.exit_code, told.stdout, f"{told.stderr}kardia: {told.exception}\n")
-    if told.exception is not None and not isinstance(told.exception, SystemExit):
-        raise told.exception
-    return Done(told.exit_code, told.stdout, told.stderr)
+def kardia(*arguments: object, cwd: Path, stdin: str | None = None, **environment: str) -> Done:
+    """Runs `kardia`'s entry point in this process, which saves a second for each command; nothing is raised, and
+    nothing that belongs to a process stays changed."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    given = io.TextIOWrapper(io.BufferedReader(io.BytesIO((stdin or "").encode())), encoding="utf-8")
+    with _as_if_alone(cwd, environment), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["kardia", *map(str, arguments)])
+        for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, stream)
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    assert isinstance(code, int)
+    told = [stream.detach().getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return Done(code, *told)
 
 
 @contextlib.contextmanager
-def _moved(place: Path):
-    """`contextlib.chdir`, which Python 3.10 does not have."""
-    before = Path.cwd()
-    os.chdir(place)
+def _as_if_alone(cwd: Path, environment: dict[str, str]) -> Iterator[None]:
+    """A working directory and an environment; and whatever a process takes with it when it ends is put back."""
+    log = logging.getLogger("kardia")
+    handlers, propagate = list(log.handlers), log.propagate
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    thresholds, before, variables = gc.get_threshold(), Path.cwd(), dict(os.environ)
+    known, said = dict(ledger._known), [(each, set(each)) for each in (ledger._warned, scoring._said)]
+    for each in (ledger._known, ledger._warned, scoring._said):
+        each.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
         os.chdir(before)
+        os.environ.clear()
+        os.environ.update(variables)
+        for made in ledger._known.values():
+            made.close()
+        ledger._known.clear()
+        ledger._known.update(known)
+        for each, before_it in said:
+            each.clear()
+            each.update(before_it)
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        log.handlers[:], log.propagate = handlers, propagate
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from kardia.cli.app import COMMANDS, app
 
-from .command import kardia, surroundings
+from .command import process, surroundings
 
 RUNNER = CliRunner()
 
@@ -55,13 +55,13 @@ def test_using_one_command_imports_no_other(tmp_path) -> None:
 
 
 def test_a_name_that_is_nearly_one_is_suggested(tmp_path) -> None:
-    done = kardia("rubrc", cwd=tmp_path)
+    done = process("rubrc", cwd=tmp_path)
     assert done.returncode == 2
     assert "Did you mean 'rubric'?" in done.stderr
 
 
 def test_names_are_completed_in_a_shell(tmp_path) -> None:
     told = {"_KARDIA_COMPLETE": "complete_bash", "COMP_WORDS": "kardia sc", "COMP_CWORD": "1"}
-    assert kardia(cwd=tmp_path, **told).stdout.split() == ["score"]
+    assert process(cwd=tmp_path, **told).stdout.split() == ["score"]
     told = {"_KARDIA_COMPLETE": "complete_bash", "COMP_WORDS": "kardia rubric sh", "COMP_CWORD": "2"}
-    assert kardia("rubric", cwd=tmp_path, **told).stdout.split() == ["show"]
+    assert process("rubric", cwd=tmp_path, **told).stdout.split() == ["show"]

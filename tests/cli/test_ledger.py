@@ -17,7 +17,7 @@ from kardia.engine.sqlite import SQLite
 from kardia.engine.store import Entry
 from kardia.judge.protocol import Usage
 
-from .command import ROWS, inside, kardia, write_rows
+from .command import ROWS, kardia, write_rows
 
 RUBRIC = make(ordinal("kind"), ordinal("warm"))
 BORN = 1_700_000_000  # 2023-11-14T22:13:20Z
@@ -60,7 +60,7 @@ def ledger(where, command, *arguments):
 
 def read(where, command, *arguments):
     place, folder = (where, where.parent) if isinstance(where, Path) else (where.where, where.folder)
-    done = inside("ledger", command, "--ledger", place, *arguments, "--json", cwd=folder)
+    done = kardia("ledger", command, "--ledger", place, *arguments, "--json", cwd=folder)
     assert done.stderr == ""
     return json.loads(done.stdout)
 

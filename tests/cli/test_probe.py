@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import CLEAR, PLAIN, WARM, Done, inside, kardia, write_rows
+from .command import CLEAR, PLAIN, WARM, Done, kardia, write_rows
 from .test_help import HEAVY, imported, through_main
 
 pytest.importorskip("scipy", reason="probes need kardia[agree]")
@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path, *arguments: object) -> Done:
     """The command in this process: what it is as a process of its own is looked at once."""
-    return inside("probe", "talks.jsonl", "-r", "plain.yaml", *arguments, cwd=place)
+    return kardia("probe", "talks.jsonl", "-r", "plain.yaml", *arguments, cwd=place)
 
 
 def test_one_judge(place):
@@ -178,19 +178,19 @@ def test_bad_rows_and_missing_arguments(place, tmp_path):
     rows = [{"id": "a", "context": "Hi.", "response": "I am here with you."}, {"id": "b", "context": "Hi."}]
     write_rows(tmp_path / "bad.jsonl", rows)
     command = ("probe", "bad.jsonl", "-r", place / "plain.yaml", "-j", "fake", "--probes", "padding")
-    done = inside(*command, cwd=tmp_path)
+    done = kardia(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert "bad.jsonl:2" in done.stderr
-    assert "1 bad rows are left out" in inside(*command, "--skip-bad", cwd=tmp_path).stderr
-    assert inside("probe", cwd=tmp_path).returncode == inside("probe", "bad.jsonl", cwd=tmp_path).returncode == 2
+    assert "1 bad rows are left out" in kardia(*command, "--skip-bad", cwd=tmp_path).stderr
+    assert kardia("probe", cwd=tmp_path).returncode == kardia("probe", "bad.jsonl", cwd=tmp_path).returncode == 2
 
 
 def test_the_list(tmp_path):
-    done = inside("probe", "--list", cwd=tmp_path)
+    done = kardia("probe", "--list", cwd=tmp_path)
     assert done.returncode == 0
     for name in ("padding", "master_key", "retest", "injections", "(attack)"):
         assert name in done.stdout
-    names = [row["name"] for row in json.loads(inside("probe", "--list", "--json", cwd=tmp_path).stdout)]
+    names = [row["name"] for row in json.loads(kardia("probe", "--list", "--json", cwd=tmp_path).stdout)]
     assert len(set(names)) == len(names) > 20
 
 

@@ -27,7 +27,7 @@ from service.running import Answer, Client, item
 from kardia.cli.serve import serve
 from kardia.errors import InputError
 
-from .command import KARDIA, kardia, surroundings
+from .command import KARDIA, process, surroundings
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 SECRET = "the-words-of-somebody-in-distress"
@@ -116,7 +116,7 @@ class Later:
 
 
 def test_help(tmp_path: Path) -> None:
-    done = kardia("serve", "--help", cwd=tmp_path, COLUMNS="200")
+    done = process("serve", "--help", cwd=tmp_path, COLUMNS="200")
     assert done.returncode == 0
     assert "Example:  kardia serve" in done.stdout
     code = "import sys; sys.argv = ['kardia', 'serve', '--help']\nfrom kardia.cli import main\ntry: main()\n"
@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said_before_anything_is_served(
 
 
 def test_in_one_sentence(tmp_path: Path) -> None:
-    done = kardia("serve", *FAKE, "--host", "0.0.0.0", cwd=tmp_path)
+    done = process("serve", *FAKE, "--host", "0.0.0.0", cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "--token-env" in done.stderr
@@ -166,7 +166,7 @@ def test_in_one_sentence(tmp_path: Path) -> None:
 def test_without_its_extra_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError(name='fastapi')\n")
     path = os.pathsep.join((str(tmp_path), surroundings()["PYTHONPATH"]))
-    done = kardia("serve", *FAKE, cwd=tmp_path, PYTHONPATH=path)
+    done = process("serve", *FAKE, cwd=tmp_path, PYTHONPATH=path)
     assert done.returncode == 2
     assert "pip install 'kardia[serve]'" in done.stderr
 

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cli.command import KARDIA, PLAIN, WARM, kardia, surroundings
+from cli.command import KARDIA, PLAIN, WARM, process, surroundings
 from server import ScriptedServer, verdict
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -69,7 +69,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(place):
     """What the local engine writes, and says."""
-    done = kardia("score", "many.jsonl", "-r", "plain", "-j", "fake", "-o", "expected.jsonl", cwd=place, **OFF)
+    done = process("score", "many.jsonl", "-r", "plain", "-j", "fake", "-o", "expected.jsonl", cwd=place, **OFF)
     assert done.returncode == 0, done.stderr
     return (place / "expected.jsonl").read_bytes(), done.stderr
 
@@ -79,7 +79,7 @@ OFF = {"KARDIA_LEDGER": "off"}
 
 def ray(*arguments, cwd, cluster, **environment):
     more = {**cluster.environment, "RAY_ADDRESS": cluster.address, **environment}
-    return kardia("score", *arguments, "--engine", "ray", cwd=cwd, **more)
+    return process("score", *arguments, "--engine", "ray", cwd=cwd, **more)
 
 
 def start(*arguments, cwd, cluster):
@@ -143,7 +143,7 @@ def test_parquet_in_and_out(place, cluster):
     options = ("many.parquet", "-r", "plain", "-j", "fake", "--format", "parquet")
     done = ray(*options, "-o", "tables", "--shard-rows", 1500, cwd=place, cluster=cluster)
     assert done.returncode == 0, done.stderr
-    alone = kardia("score", *options, "-o", "alone.parquet", cwd=place, **OFF)
+    alone = process("score", *options, "-o", "alone.parquet", cwd=place, **OFF)
     assert alone.returncode == 0
     found = pa.concat_tables([pq.read_table(path) for path in parts(place / "tables")])
     assert len(parts(place / "tables")) == 7
@@ -173,7 +173,7 @@ def test_a_driver_that_was_killed_goes_on_where_it_was(place, expected, cluster)
     # the table is of all shards, those of the first run included
     assert done.stderr.splitlines()[1:9] == expected[1].splitlines()[:8]
     # and once more there is nothing to do, not even to connect
-    again = kardia("score", *options, "--engine", "ray", "--ray-address", "127.0.0.1:1", cwd=place, **OFF)
+    again = process("score", *options, "--engine", "ray", "--ray-address", "127.0.0.1:1", cwd=place, **OFF)
     assert again.returncode == 0
     assert "20 of 20 shards were done before" in again.stderr
     # another rubric, other rows, other settings: another run
@@ -192,7 +192,7 @@ def test_a_driver_that_was_killed_goes_on_where_it_was(place, expected, cluster)
 
 
 def refused(place, *options):
-    done = kardia("score", *options, "-j", "fake", "-o", "resumed", "--engine", "ray", cwd=place, **OFF)
+    done = process("score", *options, "-j", "fake", "-o", "resumed", "--engine", "ray", cwd=place, **OFF)
     assert done.returncode == 2, done.stderr
     return done.stderr
 
@@ -209,7 +209,7 @@ def test_several_files_bad_rows_and_everything_that_changes_a_card(place, cluste
     options = ("one.jsonl", "two.parquet", "three.jsonl", "-r", "plain@1.0.0", "-r", "safety", "-j", "fake")
     options += ("--skip-bad", "--no-text", "--guard", "flag", "--limit", "70", "--set", "sampling.samples=2")
     done = ray(*options, "-o", "several", "--shard-rows", 7, cwd=place, cluster=cluster)
-    alone = kardia("score", *options, "-o", "several.jsonl", cwd=place, **OFF)
+    alone = process("score", *options, "-o", "several.jsonl", cwd=place, **OFF)
     assert (done.returncode, alone.returncode) == (0, 0), done.stderr
     assert joined(place / "several") == (place / "several.jsonl").read_bytes()
     rejected = (place / "several.rejected.jsonl").read_text("utf-8")
@@ -284,7 +284,7 @@ def test_ctrl_c_keeps_what_is_finished(place, cluster):
         assert len(server.asked) == asked  # nobody goes on behind our back
         assert not list((place / "stopped").glob("*.partial.*"))
         # nothing that was paid for is lost: what was under way is in the ledger
-        told = kardia("ledger", "info", "--ledger", place / "stopped.sqlite3", "--json", cwd=place)
+        told = process("ledger", "info", "--ledger", place / "stopped.sqlite3", "--json", cwd=place)
         assert str(asked) in told.stdout, (asked, told)
 
 
@@ -296,8 +296,8 @@ def test_a_ray_of_its_own_leaves_nothing_behind(place, surrounding):
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         del environment[name]
     options = ("short.jsonl", "-r", "plain@1.0.0", "-j", "fake", "--guard", "unscore")
-    done = kardia("score", *options, "-o", "own", "--engine", "ray", cwd=place, **environment)
-    alone = kardia("score", *options, "-o", "own.jsonl", cwd=place, **OFF)
+    done = process("score", *options, "-o", "own", "--engine", "ray", cwd=place, **environment)
+    alone = process("score", *options, "-o", "own.jsonl", cwd=place, **OFF)
     assert done.returncode == alone.returncode == 1, done.stderr  # something is unscored
     assert joined(place / "own") == (place / "own.jsonl").read_bytes()
     assert only_kardias(done.stderr)
@@ -321,7 +321,7 @@ def test_a_ray_of_its_own_leaves_nothing_behind(place, surrounding):
 def test_what_cannot_be_done_is_told_first(place, options, said):
     written(place / "few.jsonl", rows(80))
     (place / "many.csv").write_text("context,response\na,b\n", encoding="utf-8")
-    done = kardia("score", *options, "-r", "plain@1.0.0", "-j", "fake", "--engine", "ray", cwd=place, **OFF)
+    done = process("score", *options, "-r", "plain@1.0.0", "-j", "fake", "--engine", "ray", cwd=place, **OFF)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
 

@@ -19,6 +19,7 @@ from .planted import DEMEANS, ORDINALS, RUBRIC, Bias, Reply, World, cards, fair,
 
 pytest.importorskip("scipy", reason="diagnosis needs kardia[agree]")
 
+pytestmark = pytest.mark.slow
 SEEDS = 20
 YES_OR_NO = make(*(binary(name) for name in ORDINALS), DEMEANS)
 THREE, HUNDRED = (make(*(ordinal(name, 0, high) for name in ORDINALS), DEMEANS) for high in (2, 100))

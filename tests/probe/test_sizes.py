@@ -13,6 +13,7 @@ from kardia.probe.injections import STYLES
 from . import planted
 from .planted import Flaw, Seen
 
+pytestmark = pytest.mark.slow
 SEEDS = range(20)
 NAMES = [style.name for style in STYLES]
 FIVE, YES_OR_NO, THREE, HUNDRED = (planted.scaled(*ends) for ends in ((1, 5), (0, 1), (0, 2), (0, 100)))
