@@ -11,7 +11,7 @@ import pytest
 from kardia.cli.jsonfile import check_json_file, write_json_file
 from kardia.errors import OutputError
 
-from .command import inside
+from .command import kardia
 
 pytest.importorskip("scipy", reason="most of these commands need kardia[agree]")
 
@@ -32,7 +32,7 @@ COMMANDS = {
 def told(name, output, place):
     if name.startswith("fit") and not all(map(importlib.util.find_spec, ("threadpoolctl", "torch", "transformers"))):
         pytest.skip("fitting needs kardia[local]")
-    done = inside(*COMMANDS[name], "-o", output, cwd=place)
+    done = kardia(*COMMANDS[name], "-o", output, cwd=place)
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr
 

@@ -378,3 +378,11 @@ def test_the_list_of_bad_rows_never_replaces_the_input(tmp_path):
         assert done.returncode == 2
         assert source.read_bytes() == before
         assert not (tmp_path / "q.jsonl").exists()
+
+
+@pytest.mark.parametrize("option", [("--workers", 2), ("--shard-rows", 10), ("--ray-address", "auto")])
+def test_what_only_ray_understands_is_refused_without_it(tmp_path, rows, option):
+    done = score(tmp_path, rows, "-o", "out", *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"kardia: {option[0]}: is for --engine ray: add that, or leave this out\n"
+    assert not (tmp_path / "out").exists()
