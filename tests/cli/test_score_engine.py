@@ -12,7 +12,7 @@ import subprocess
 import pytest
 from server import ScriptedServer, says, slow, status, verdict, with_logprobs
 
-from .command import KARDIA, process, read_cards, surroundings, write_rows
+from .command import KARDIA, kardia, read_cards, surroundings, write_rows
 
 KEY = "sk-made-up-0123456789abcdef"
 CRITERIA = {
@@ -56,7 +56,7 @@ def arguments(*more, file="rows.jsonl", judge="judge.yaml"):
 
 def score(tmp_path, *more, file="rows.jsonl", judge="judge.yaml", **environment):
     """Scores `rows.jsonl` into `out.jsonl`."""
-    return process(*arguments(*more, file=file, judge=judge), cwd=tmp_path, **environment)
+    return kardia(*arguments(*more, file=file, judge=judge), cwd=tmp_path, **environment)
 
 
 def kept(tmp_path, *more, **options):
@@ -581,7 +581,7 @@ def test_key_and_headers_appear_nowhere(tmp_path, server):
     assert done.returncode == 1
     assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
     assert {asked.headers["x-tenant"] for asked in server.asked} == {hidden}
-    exported = process("ledger", "export", "--ledger", "ledger.db", "-o", "export.jsonl", cwd=tmp_path)
+    exported = kardia("ledger", "export", "--ledger", "ledger.db", "-o", "export.jsonl", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     assert len((tmp_path / "export.jsonl").read_text().splitlines()) == 4
     files = [path for path in tmp_path.iterdir() if path.is_file() and path.name != "judge.yaml"]
