@@ -1,8 +1,9 @@
 """YAML 1.2 with line marks: plain data, and where each key and value stands.
 
-ruamel.yaml composes the nodes; the scalars are resolved here by YAML 1.2's core schema (`yes` is a word, `010` is ten),
-because what people type into a rubric must mean what it looks like. Duplicate keys, tags, merge keys, non-finite
-numbers and aliases that multiply are refused with file and line.
+The nodes of a plain document come from libyaml (`kardia.yamlnodes`), all others from ruamel.yaml. The scalars are
+resolved here by YAML 1.2's core schema (`yes` is a word, `010` is ten), because what people type into a rubric must
+mean what it looks like. Duplicate keys, tags, merge keys, non-finite numbers and aliases that multiply are refused
+with file and line.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kardia.errors import YamlError
+from kardia.yamlnodes import MAX_DEPTH, quick_nodes
 
 __all__ = ["Document", "YamlPath", "load_yaml", "parse_scalar", "parse_yaml", "read_text"]
 
@@ -20,7 +22,6 @@ YamlPath = tuple["str | int", ...]
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_NODES = 200_000  # with aliases expanded: a "billion laughs" file stops here
-MAX_DEPTH = 60
 
 _TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value"}
 _INT = re.compile(r"[-+]?[0-9]+\Z")
@@ -88,6 +89,13 @@ def load_yaml(path: Path) -> Document:
 
 def parse_yaml(text: str, file: str = "<text>") -> Document:
     """Reads one YAML document from text; see `load_yaml`."""
+    node = quick_nodes(text) or _careful_nodes(text, file)
+    builder = _Builder(file)
+    data = builder.build(node, (), 0)
+    return Document(data, file, text, builder.key_lines, builder.value_lines, frozenset(builder.plain))
+
+
+def _careful_nodes(text: str, file: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -109,9 +117,7 @@ def parse_yaml(text: str, file: str = "<text>") -> Document:
         raise YamlError(what, file=file) from None
     if node is None:
         raise YamlError("is empty", file=file, line=1)
-    builder = _Builder(file)
-    data = builder.build(node, (), 0)
-    return Document(data, file, text, builder.key_lines, builder.value_lines, frozenset(builder.plain))
+    return node
 
 
 def parse_scalar(text: str) -> Any:
@@ -188,6 +194,8 @@ class _Builder:
                 )
             self.key_lines[here] = key_line
             result[key] = self.build(value_node, here, depth + 1)
+            if value_node.value == "":  # a value that was left out stands where its key does
+                self.value_lines[here] = key_line
         return result
 
     def scalar(self, node: Any, path: YamlPath | None, line: int) -> Any:
