@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# nothing is compiled ahead: most of what is installed is never imported, and compiling it takes as long as installing
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt
 BASE := $(VENV)/.base
 SETUP := $(VENV)/.ready
 
@@ -35,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 test: $(SETUP) lint types ## run every check and test
 	$(PYTEST) -m 'not slow'
 
-slow: $(SETUP) ## run what `make test` leaves out: faults of all sizes, by twenty seeds each; about two minutes
+slow: $(SETUP) ## run what `make test` leaves out: many seeds, long trainings, more of Ray; about six minutes
 	$(PYTEST) -m slow
 
 lint: $(SETUP) ## ruff

@@ -40,6 +40,7 @@ def write(folder: Path, dialogues: int = 60) -> None:
     (folder / "human_judges_real_convs_FIXED_ANON.tsv").write_text("\n".join(people) + "\n")
 
 
+@pytest.mark.slow
 def test_both_tables(tmp_path):
     write(tmp_path)
     done = run(tmp_path, "--repeats", "2", "--folds", "4", "--samples", "20")

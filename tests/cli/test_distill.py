@@ -11,7 +11,7 @@ import pytest
 
 from kardia.student.manifest import student_digest
 
-from .command import KARDIA, process, read_cards, surroundings, write_rows
+from .command import KARDIA, kardia, read_cards, surroundings, write_rows
 
 pytest.importorskip("torch", reason="students need kardia[local]")
 pytest.importorskip("transformers", reason="students need kardia[local]")
@@ -90,7 +90,7 @@ def distill(place, backbone, *more, **environment):
         "-o",
         "student",
     ]
-    return process("distill", *given, *QUICK, *more, cwd=place, OMP_NUM_THREADS="1", **environment)
+    return kardia("distill", *given, *QUICK, *more, cwd=place, OMP_NUM_THREADS="1", **environment)
 
 
 def test_from_labels_to_a_judge_and_a_reward_model(place, backbone):
@@ -117,7 +117,7 @@ def test_from_labels_to_a_judge_and_a_reward_model(place, backbone):
     assert (facts["conversations"], facts["labelled by"], facts["seed"]) == ("rows.jsonl", ["labels.csv"], 3)
     assert list(facts["rubrics"]) == ["small@1.0.0"]
 
-    scored = process("score", "rows.jsonl", "-r", "./small.yaml", "--judge", "student", cwd=place, OMP_NUM_THREADS="1")
+    scored = kardia("score", "rows.jsonl", "-r", "./small.yaml", "--judge", "student", cwd=place, OMP_NUM_THREADS="1")
     assert scored.returncode == 0, scored.stderr
     cards = read_cards(scored.stdout)
     assert len(cards) == 25
@@ -174,12 +174,12 @@ def test_going_on_from_another_student(place, backbone):
         ("fake", "start: the judge 'fake' has no trained heads to go on from"),
         ("student", "-o", "./student", "start: a student cannot go on from student and be written there too"),
     ):
-        done = process("distill", *given, "--set", f"start={start}", *more, cwd=place, OMP_NUM_THREADS="1")
+        done = kardia("distill", *given, "--set", f"start={start}", *more, cwd=place, OMP_NUM_THREADS="1")
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
         assert not (place / "second").exists()
     before = (place / "student" / "heads.safetensors").read_bytes()
-    done = process("distill", *given, "--set", "start=student/", cwd=place, OMP_NUM_THREADS="1")
+    done = kardia("distill", *given, "--set", "start=student/", cwd=place, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)["training"]
     assert facts["start"] == student_digest(place / "student")
@@ -190,12 +190,12 @@ def test_going_on_from_another_student(place, backbone):
 
 def test_labels_in_the_rows_themselves(place):
     write_rows(place / "own.jsonl", [{"context": "dog", "response": "sorry", "metadata": {"remark": "none"}}])
-    done = process("distill", "own.jsonl", "-r", "./small.yaml", "-o", "student", cwd=place)
+    done = kardia("distill", "own.jsonl", "-r", "./small.yaml", "-o", "student", cwd=place)
     assert (done.returncode, done.stdout) == (2, "")
     assert "own.jsonl: there is nothing to learn from: the metadata holds no labels" in done.stderr
     rows = [{"context": f"c{n}", "response": "sorry", "metadata": {"labels": {"blames": "no"}}} for n in range(3)]
     write_rows(place / "own.jsonl", rows)
-    done = process("distill", "own.jsonl", "-r", "./small.yaml", "-o", "student", cwd=place)
+    done = kardia("distill", "own.jsonl", "-r", "./small.yaml", "-o", "student", cwd=place)
     assert done.returncode == 2
     assert "small.blames is left out: only the level no is labelled" in done.stderr
     assert "no criterion has enough labels" in done.stderr
@@ -230,6 +230,6 @@ def test_ctrl_c_keeps_what_was_learnt(place, backbone):
 
 
 def test_help(tmp_path):
-    done = process("distill", "--help", cwd=tmp_path, COLUMNS="200")
+    done = kardia("distill", "--help", cwd=tmp_path, COLUMNS="200")
     assert done.returncode == 0
     assert "Example:  kardia distill conversations.jsonl --labels scores.jsonl" in done.stdout

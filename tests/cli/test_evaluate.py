@@ -14,7 +14,7 @@ from server import ScriptedServer, completion, says, status
 
 pytest.importorskip("numpy")
 
-from .command import KARDIA, process, surroundings, write_rows
+from .command import KARDIA, kardia, surroundings, write_rows
 from .test_help import HEAVY, imported, through_main
 
 ROWS: list[dict[str, Any]] = [
@@ -45,11 +45,11 @@ def served(server: ScriptedServer, place: Path, **more: Any) -> str:
 def run(place: Path, *policies: object, **more: Any):
     options = {"data": "held-out.jsonl", "rubric": "kardia-r1", "judge": "fake", **more}
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
-    return process("evaluate", *policies, *words, cwd=place)
+    return kardia("evaluate", *policies, *words, cwd=place)
 
 
 def test_help_with_an_example_and_nothing_heavy(place):
-    done = process("evaluate", "--help", cwd=place, COLUMNS="200")
+    done = kardia("evaluate", "--help", cwd=place, COLUMNS="200")
     assert done.returncode == 0
     assert "Example:  kardia evaluate " in done.stdout
     assert imported(through_main("evaluate", "--help"), place).isdisjoint(HEAVY)
@@ -82,12 +82,12 @@ def test_json_and_latex(place):
     assert data == json.loads((place / "evaluation" / "report.json").read_text("utf-8"))
     assert data["judges"][0]["name"] == "fake"
     assert data["policies"][0]["means"]["length"] == {"mean": 4.0, "low": 4.0, "high": 4.0, "n": 6}
-    latex = process(
+    latex = kardia(
         *("evaluate", "reference", "--data", "held-out.jsonl", "-r", "safety", "-j", "fake", "--latex"), cwd=place
     )
     assert latex.returncode == 0
     assert latex.stdout == (place / "evaluation" / "table.tex").read_text("utf-8")
-    both = process(
+    both = kardia(
         *("evaluate", "reference", "--data", "held-out.jsonl", "-r", "safety", "--latex", "--json"), cwd=place
     )
     assert (both.returncode, both.stderr) == (2, "kardia: --latex: goes without --json: one table is printed\n")
@@ -97,7 +97,7 @@ def test_a_dry_run_says_what_would_go_where(place):
     with ScriptedServer() as server:
         price = {"input_per_million": 10.0, "output_per_million": 10.0}
         policy = served(server, place, price=price)
-        done = process(
+        done = kardia(
             *("evaluate", "reference", policy, "--data", "held-out.jsonl", "-r", "kardia-r1", "-j", "openai"),
             *("--max-tokens", "100", "--dry-run"),
             cwd=place,

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .command import KARDIA, process, surroundings, write_rows
+from .command import KARDIA, kardia, process, surroundings, write_rows
 
 RECIPE = """\
 name: tiny
@@ -58,10 +58,10 @@ def place(tmp_path):
 
 
 def test_help(tmp_path):
-    done = process("train", "--help", cwd=tmp_path, COLUMNS="200")
+    done = kardia("train", "--help", cwd=tmp_path, COLUMNS="200")
     assert done.returncode == 0
     assert "Example:  kardia train" in done.stdout
-    assert "train" in process("--help", cwd=tmp_path, COLUMNS="200").stdout
+    assert "train" in kardia("--help", cwd=tmp_path, COLUMNS="200").stdout
 
 
 def test_a_dry_run_says_what_would_run_and_loads_nothing_heavy(place):
@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_would_run_and_loads_nothing_heavy(place):
     ):
         assert wanted in done.stderr
     assert not (place / "runs").exists()
-    plan = json.loads(process("train", "tiny.yaml", "--dry-run", "--json", "--seed", 3, cwd=place).stdout)
+    plan = json.loads(kardia("train", "tiny.yaml", "--dry-run", "--json", "--seed", 3, cwd=place).stdout)
     assert plan["folder"] == "runs/tiny-3"
     assert [each["stage"] for each in plan["stages"]] == ["before", "grpo", "after", "report"]
 
@@ -103,16 +103,16 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(place, old, new, argume
     if "trl:" in new:
         pytest.importorskip("trl")
     (place / "tiny.yaml").write_text(RECIPE.replace(old, new))
-    done = process("train", "tiny.yaml", *arguments, cwd=place)
+    done = kardia("train", "tiny.yaml", *arguments, cwd=place)
     assert done.returncode == 2
     assert said in done.stderr
     assert not (place / "runs").exists()
 
 
 def test_a_recipe_that_there_is_not(tmp_path):
-    done = process("train", "kardia-r1-qwen", cwd=tmp_path)
+    done = kardia("train", "kardia-r1-qwen", cwd=tmp_path)
     assert (done.returncode, "did you mean 'kardia-r1-qwen2.5-7b'?" in done.stderr) == (2, True)
-    done = process("train", "emprl", cwd=tmp_path)
+    done = kardia("train", "emprl", cwd=tmp_path)
     assert (done.returncode, "data.prompts: is not set" in done.stderr) == (2, True)
 
 
@@ -140,11 +140,11 @@ def test_killed_interrupted_and_complete(place):
     for name in ("report.md", "report.json", "grpo.svg", "policy/model.safetensors", "evaluation/after.jsonl"):
         assert (place / "runs" / "tiny-7" / name).is_file()
 
-    again = process("train", "tiny.yaml", cwd=place)
+    again = kardia("train", "tiny.yaml", cwd=place)
     assert again.returncode == 0
     assert "is complete; --fresh begins anew" in again.stderr
     assert "the report in runs/tiny-7/report.md" in again.stdout
-    other = process("train", "tiny.yaml", "--set", "grpo.lr=1e-5", cwd=place)
+    other = kardia("train", "tiny.yaml", "--set", "grpo.lr=1e-5", cwd=place)
     assert (other.returncode, "another training was begun here" in other.stderr) == (2, True)
 
 

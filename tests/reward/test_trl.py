@@ -238,6 +238,7 @@ def test_completions_that_were_cut_off(policy, tmp_path):
     assert set(trainer._logs["extra"]["cut/why"]) == {"it was cut off at the limit"}
 
 
+@pytest.mark.slow
 def test_two_ranks_give_the_rewards_of_one(policy, tmp_path):
     (tmp_path / "policy").symlink_to(policy)
     with socket.socket() as free:

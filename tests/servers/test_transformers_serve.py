@@ -74,7 +74,9 @@ def make_model(folder: Path, says: str) -> None:
     tokenizer.save_pretrained(folder)
 
 
-@pytest.fixture(scope="module", params=[GOOD, BAD], ids=["verdicts", "chatter"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(GOOD, id="verdicts"), pytest.param(BAD, id="chatter", marks=pytest.mark.slow)]
+)
 def served(request, tmp_path_factory):
     """(what the model says, its address, its name)."""
     folder = tmp_path_factory.mktemp("model")

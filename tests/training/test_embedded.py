@@ -321,6 +321,7 @@ class TestTraining:
         assert list(found) == KEYS
         assert all(np.allclose(rows.sum(1), 1) and not np.array_equal(*rows) for rows in found.values())
 
+    @pytest.mark.slow
     def test_stopped_and_gone_on_is_as_if_never_stopped(
         self, trained: Path, data: Path, bert: Path, tmp_path: Path
     ) -> None:

@@ -94,6 +94,7 @@ class TestTheHalves:
 
 
 class TestTheModel:
+    @pytest.mark.slow
     def test_the_shipped_one_is_what_the_launcher_makes(self, fitted: dict[str, Any], shipped: WordsModel) -> None:
         made = WordsModel.model_validate(fitted)
         assert made.made == shipped.made
@@ -110,6 +111,7 @@ class TestTheModel:
             scaled = [one.unit * weight for weight in one.weights]
             assert scaled == pytest.approx([other.unit * weight for weight in other.weights], abs=1.5 * other.unit)
 
+    @pytest.mark.slow
     def test_twice_is_the_same(self, halves: Halves, questions: Questions, fitted: dict[str, Any]) -> None:
         tasks = questions.tasks[5:8]
         again = LAUNCHER.fit(halves[0], tasks)
