@@ -44,7 +44,7 @@ lint: $(SETUP) ## ruff
 	$(BIN)/ruff format --check kardia tests benchmarks training docs .ci
 
 types: $(SETUP) ## mypy, strict
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 coverage: $(SETUP) ## branch coverage; fails where a pure module has 95 % or less
 	$(PYTEST) --cov --cov-branch --cov-report=term --cov-report=json

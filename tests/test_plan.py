@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 
@@ -302,10 +303,15 @@ TALKS = [
 ]
 
 
+@functools.cache
+def plainly_compiled(source):
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source)
+
+
 def straightforwardly(planner, request):
     """The messages of a request, each block rendered for it alone, by Jinja's own sandbox."""
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(Path(planner.template.file).read_text(encoding="utf-8"))
+    template = plainly_compiled(Path(planner.template.file).read_text(encoding="utf-8"))
 
     def text(block, given):
         return "".join(template.blocks[block](template.new_context(given))).strip()

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .command import KARDIA, kardia, process, surroundings, write_rows
+from .command import KARDIA, kardia, surroundings, write_rows
 
 RECIPE = """\
 name: tiny
@@ -130,7 +130,7 @@ def test_killed_interrupted_and_complete(place):
     assert "the same command goes on from there" in told
     assert _latest(checkpoints) < 20
 
-    done = process("train", "tiny.yaml", "--json", cwd=place)
+    done = kardia("train", "tiny.yaml", "--json", cwd=place)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["stages"]["grpo"]["steps"] == 20
