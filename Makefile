@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 test: $(SETUP) lint types ## run every check and test
 	$(PYTEST) -m 'not slow'
 
-slow: $(SETUP) ## run what `make test` leaves out: many seeds, long trainings, more of Ray; about six minutes
+slow: $(SETUP) ## run what `make test` leaves out: many seeds, long trainings, more of Ray; about four minutes
 	$(PYTEST) -m slow
 
 lint: $(SETUP) ## ruff
